@@ -1,0 +1,204 @@
+//! The configuration as the rest of the program sees it: validated, with defaults filled in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// `schema.table`, as written in the configuration or as the server spells it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableName {
+    pub schema: String,
+    pub table: String,
+}
+
+impl TableName {
+    pub fn new(schema: impl Into<String>, table: impl Into<String>) -> Self {
+        Self { schema: schema.into(), table: table.into() }
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+/// A password or a similar secret from the configuration: wiped on drop, never printed.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub fn new(value: String) -> Self {
+        Self(Zeroizing::new(value))
+    }
+    /// The secret itself, for the one call that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: Vec<ListenAddress>,
+    pub tls: ClientTls,
+    pub backend: Backend,
+    pub kms: Kms,
+    /// The table of wrapped data keys in the backend, `sealwire.data_keys` by default.
+    pub vault: TableName,
+    pub catalog: CatalogConfig,
+    /// Worker threads, each with a runtime of its own; one a core by default.
+    pub workers: usize,
+    pub tables: BTreeMap<TableName, TableConfig>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// TLS towards the clients.
+#[derive(Clone, Debug)]
+pub struct ClientTls {
+    pub mode: ClientTlsMode,
+    /// PEM files; both present unless the mode is `Disabled`.
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientTlsMode {
+    Disabled,
+    Optional,
+    Required,
+}
+
+#[derive(Clone, Debug)]
+pub struct Backend {
+    pub address: BackendAddress,
+    pub tls: BackendTls,
+    pub control: Control,
+    /// How long connecting to the server may take.
+    pub connect_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackendAddress {
+    /// A host name or address, and a port.
+    Tcp(String, u16),
+    Unix(PathBuf),
+}
+
+/// TLS towards the server.
+#[derive(Clone, Debug)]
+pub struct BackendTls {
+    pub mode: BackendTlsMode,
+    pub ca: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendTlsMode {
+    Disabled,
+    Preferred,
+    Required,
+    VerifyCa,
+    VerifyIdentity,
+}
+
+/// The account of the proxy's own connection: catalog, vault, bulk work.
+#[derive(Clone, Debug)]
+pub struct Control {
+    pub user: String,
+    pub password: Secret,
+}
+
+#[derive(Clone, Debug)]
+pub struct Kms {
+    pub provider: Provider,
+    pub mode: KmsMode,
+    /// Key id, key ARN, alias or alias ARN. `None` only for the providers that need none.
+    pub key: Option<String>,
+    /// Earlier KMS keys that may still unwrap data keys.
+    pub previous: Vec<String>,
+    pub region: Option<String>,
+    pub endpoint: Option<String>,
+    pub fips: bool,
+    /// KMS calls in flight at once, at most.
+    pub concurrency: usize,
+    pub cache: KeyCache,
+    /// Static pairs that go into every encryption context beside `table`.
+    pub encryption_context: BTreeMap<String, String>,
+    /// Further contexts under which direct values are read, never written.
+    pub accept_contexts: Vec<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provider {
+    Aws,
+    /// A keyring file of the proxy's own, mode 0600.
+    Local {
+        keyring: PathBuf,
+    },
+    /// Values pass unchanged. Only with `allow_plaintext: true` beside it.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KmsMode {
+    /// Data keys wrapped by KMS, values sealed here.
+    Envelope,
+    /// Every value is a KMS `CiphertextBlob` in base64.
+    Direct,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct KeyCache {
+    pub ttl: Duration,
+    pub max_stale: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct CatalogConfig {
+    /// How old a snapshot may be when a statement is planned on it.
+    pub max_age: Duration,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct TableConfig {
+    pub columns: BTreeMap<String, ColumnConfig>,
+    /// The `schema.table` that values were first sealed as, when the table was renamed since.
+    pub sealed_as: Option<TableName>,
+    /// Lets DDL through that narrows, retypes, renames, drops or exchanges protected columns.
+    pub allow_ddl: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ColumnConfig {
+    /// This column's own mode, when it differs from `kms.mode`.
+    pub mode: Option<KmsMode>,
+    /// The column name that values were first sealed as.
+    pub sealed_as: Option<String>,
+    /// Rounds the plaintext's length up to a multiple of this many bytes before sealing.
+    pub pad: Option<u32>,
+    /// Direct mode only: what becomes of the empty string, which KMS cannot encrypt.
+    pub empty: EmptyPolicy,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmptyPolicy {
+    #[default]
+    Refuse,
+    AsIs,
+}

@@ -1,0 +1,166 @@
+//! What the analyser decides about one packet of SQL text.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::catalog::{ProtectedColumn, Snapshot};
+use crate::config::TableName;
+use crate::seal::Plaintext;
+
+/// What a statement's meaning depends on besides its text.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub catalog: &'a Snapshot,
+    /// The session's current schema.
+    pub schema: Option<&'a str>,
+    pub sql_mode: SqlMode,
+    pub character_set_client: Charset,
+    pub character_set_connection: Charset,
+    pub protocol: Protocol,
+    /// CLIENT_MULTI_STATEMENTS is on.
+    pub multi_statements: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// COM_QUERY: a `?` is a syntax error.
+    Text,
+    /// COM_STMT_PREPARE.
+    Prepared,
+}
+
+/// The flags of `sql_mode` that change what a statement means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SqlMode {
+    pub ansi_quotes: bool,
+    pub no_backslash_escapes: bool,
+    pub pipes_as_concat: bool,
+    pub high_not_precedence: bool,
+    pub ignore_space: bool,
+    pub strict_trans_tables: bool,
+    pub strict_all_tables: bool,
+    pub no_auto_value_on_zero: bool,
+    /// MariaDB's `EMPTY_STRING_IS_NULL`, Oracle mode and others under which nothing protected is analysed.
+    pub unsupported: bool,
+}
+
+/// A session character set. Everything else is refused on protected tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Charset {
+    Ascii,
+    Latin1,
+    Utf8mb3,
+    Utf8mb4,
+    /// Known to the server, not to us.
+    Other,
+}
+
+/// The analyser's answer to one packet.
+pub enum Outcome {
+    /// Nothing protected is touched: forward the bytes.
+    Pass(Pass),
+    /// Understood, and touches protected tables.
+    Plan(Plan),
+    /// Must not run.
+    Refuse(Refusal),
+    /// These tables must be looked up first; then ask again.
+    NeedTables(Vec<TableName>),
+}
+
+/// What to do around a statement that is forwarded untouched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// DDL: what is known of the schema is stale once the server answered.
+    pub invalidates_catalog: bool,
+    /// `SHOW WARNINGS` and the like, whose rows may quote a sealed value.
+    pub scrub_rows: bool,
+}
+
+/// A packet that runs with changes.
+pub struct Plan {
+    /// Replacements in the original text, sorted, not overlapping.
+    pub edits: Vec<Edit>,
+    /// One entry per `?` in order of appearance.
+    pub params: Vec<ParamRole>,
+    /// One entry per statement of the packet, in order.
+    pub statements: Vec<StatementPlan>,
+    pub invalidates_catalog: bool,
+}
+
+pub struct StatementPlan {
+    /// For the log and for metrics: `SELECT`, `INSERT` …
+    pub verb: &'static str,
+    pub result: ResultRoles,
+}
+
+pub enum ResultRoles {
+    /// The statement returns no rows, or none that hold protected values: relay as they are.
+    Plain,
+    /// One role per result column.
+    Columns(Vec<ResultColumn>),
+}
+
+pub struct ResultColumn {
+    /// The column's name or alias as the analyser derives it, to compare with the metadata; `None`
+    /// where the server makes the name up from an expression.
+    pub name: Option<String>,
+    /// The protected column whose sealed value arrives here.
+    pub open: Option<Arc<ProtectedColumn>>,
+}
+
+/// A replacement of `span` (which may be empty: an insertion) in the original text.
+pub struct Edit {
+    pub span: Range<usize>,
+    pub pieces: Vec<Piece>,
+}
+
+pub enum Piece {
+    Text(String),
+    /// The sealed form of `value`, written as a literal: `'…'` for text, `x'…'` for binary columns.
+    Seal(SealedLiteral),
+}
+
+pub struct SealedLiteral {
+    pub column: Arc<ProtectedColumn>,
+    pub value: Plaintext,
+    /// The row of the statement as MySQL counts it in 1406, from 1.
+    pub row: u32,
+}
+
+#[derive(Clone)]
+pub enum ParamRole {
+    Plain,
+    Seal(SealParam),
+}
+
+#[derive(Clone)]
+pub struct SealParam {
+    pub column: Arc<ProtectedColumn>,
+    pub row: u32,
+    pub null: NullPolicy,
+}
+
+/// What a bound NULL becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NullPolicy {
+    /// Stays NULL: the column takes it, or the server itself refuses it.
+    Keep,
+    /// The server would coerce it to `''` and store that raw: seal `''` instead.
+    SealEmpty,
+}
+
+/// A statement that must not run, and why.
+#[derive(Debug)]
+pub struct Refusal {
+    pub code: RefusalCode,
+    /// What, where, why, what to do; without a value of the statement in it.
+    pub message: String,
+    /// The offending part of the text.
+    pub span: Option<Range<usize>>,
+}
+
+/// To be replaced by the full enumeration in `refusal.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalCode {
+    NotUnderstood,
+}

@@ -1,0 +1,1 @@
+//! The MySQL wire protocol: synchronous, no I/O, no policy.
