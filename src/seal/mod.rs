@@ -1,4 +1,21 @@
-//! One value: from plaintext to its sealed form and back. No keys are fetched here.
+//! One value: from plaintext to its sealed form and back. No keys are fetched here, nothing waits,
+//! and nothing knows of servers or clocks. `docs/format.md` describes the same format in prose.
+
+pub mod cipher;
+pub mod derive;
+pub mod direct;
+pub mod format;
+pub mod pad;
+pub mod scrub;
+#[cfg(test)]
+mod vectors;
+pub mod width;
+
+pub use cipher::ColumnKey;
+pub use derive::DataKey;
+pub use format::{GUARD_PATTERN, Header, Sealed, guard_expression};
+pub use scrub::{looks_sealed, scrub};
+pub use width::{direct_len_estimate, max_plaintext, max_plaintext_direct, sealed_len};
 
 /// What a value is bound to: the sealed-as names of its table and column.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,4 +43,27 @@ impl std::fmt::Debug for Plaintext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("(plaintext)")
     }
+}
+
+/// Why one value could not be sealed or opened. Holds nothing of the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    #[error("it is not a sealed value")]
+    NotSealed,
+    #[error("it begins like a sealed value but is not whole: it was cut or changed")]
+    Malformed,
+    #[error("it was sealed with algorithm {0}, which this version does not know")]
+    UnknownAlgorithm(u8),
+    #[error("it was sealed with search version {0}, which its algorithm does not have")]
+    UnknownSearchVersion(u8),
+    /// Wrong key, wrong table, wrong column, or changed bytes: the cipher cannot tell them apart.
+    #[error("it was sealed for another table or column, or was changed")]
+    Authentication,
+    #[error("pad must be between 1 and {max}", max = pad::MAX_PAD)]
+    Pad,
+    #[error("the value is too long to seal")]
+    TooLong,
+    /// The operating system's random numbers or the cipher itself failed.
+    #[error("the cryptographic library failed")]
+    Library,
 }

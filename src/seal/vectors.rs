@@ -1,0 +1,80 @@
+//! The golden vectors of `tests/vectors/sealed.json`, which an independent script wrote and
+//! `tests/vectors/verify.py` opens. Whatever changes them breaks stored data.
+
+use serde::Deserialize;
+
+use super::{ColumnKey, DataKey, Plaintext, Scope, Sealed, format};
+use crate::catalog::Physical;
+
+#[derive(Deserialize)]
+struct File {
+    sealed: Vec<Vector>,
+    refused: Vec<Refused>,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    name: String,
+    data_key: String,
+    key_id: u32,
+    table: String,
+    column: String,
+    nonce: String,
+    pad: Option<u32>,
+    plaintext: String,
+    bytes: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    name: String,
+    data_key: String,
+    table: String,
+    column: String,
+    text: String,
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+fn file() -> File {
+    serde_json::from_str(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/sealed.json"))).unwrap()
+}
+
+fn key(data_key: &str, id: u32, table: &str, column: &str) -> ColumnKey {
+    let scope = Scope { table: table.into(), column: column.into() };
+    ColumnKey::derive(&DataKey::new(&unhex(data_key)).unwrap(), id, &scope).unwrap()
+}
+
+#[test]
+fn every_vector_seals_and_opens_as_recorded() {
+    let vectors = file().sealed;
+    assert!(vectors.len() >= 6);
+    for vector in vectors {
+        let key = key(&vector.data_key, vector.key_id, &vector.table, &vector.column);
+        let plaintext = Plaintext::new(unhex(&vector.plaintext));
+        let nonce = unhex(&vector.nonce).try_into().unwrap();
+        let bytes = key.seal_with_nonce(&plaintext, vector.pad, nonce).unwrap();
+        assert_eq!(bytes, unhex(&vector.bytes), "{}", vector.name);
+        assert_eq!(format::encode_text(&bytes), vector.text.as_bytes(), "{}", vector.name);
+        let decoded = format::decode_stored(vector.text.as_bytes(), Physical::Text).unwrap();
+        let sealed = Sealed::parse(&decoded).unwrap();
+        assert_eq!(sealed.header.key_id, vector.key_id, "{}", vector.name);
+        assert_eq!(key.open(&sealed).unwrap().expose(), plaintext.expose(), "{}", vector.name);
+    }
+}
+
+#[test]
+fn every_refused_vector_is_refused() {
+    let vectors = file().refused;
+    assert!(vectors.len() >= 8);
+    for vector in vectors {
+        let opened = format::decode_stored(vector.text.as_bytes(), Physical::Text).and_then(|bytes| {
+            let sealed = Sealed::parse(&bytes)?;
+            key(&vector.data_key, sealed.header.key_id, &vector.table, &vector.column).open(&sealed)
+        });
+        assert!(opened.is_err(), "{}", vector.name);
+    }
+}
