@@ -1,0 +1,212 @@
+//! The server's greeting and the client's answer to it, edited in place: only capability bytes change.
+//!
+//! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html>
+
+use super::capability::*;
+use super::reader::Reader;
+use super::Malformed;
+
+/// What the proxy needs of `Protocol::HandshakeV10`, and the payload itself.
+pub struct Greeting {
+    payload: Vec<u8>,
+    lower: usize,
+    upper: usize,
+    extended: usize,
+    /// As the server sent them.
+    pub capabilities: u32,
+    pub server_version: String,
+    pub connection_id: u32,
+    /// The scramble, 20 bytes with every plugin known.
+    pub auth_plugin_data: Vec<u8>,
+    pub auth_plugin: Vec<u8>,
+}
+
+impl Greeting {
+    /// Errors: not version 10, truncated, or a server without the 4.1 protocol.
+    pub fn parse(payload: Vec<u8>) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(&payload);
+        if reader.u8("greeting: protocol version")? != 10 {
+            return Err(Malformed("greeting: protocol version is not 10"));
+        }
+        let server_version =
+            String::from_utf8_lossy(reader.nul_terminated("greeting: server version")?).into_owned();
+        let connection_id = reader.u32("greeting: connection id")?;
+        let mut scramble = reader.bytes(8, "greeting: scramble")?.to_vec();
+        reader.u8("greeting: filler")?;
+        let lower = reader.position();
+        let low = reader.u16("greeting: capabilities")?;
+        reader.bytes(3, "greeting: character set and status")?;
+        let upper = reader.position();
+        let high = reader.u16("greeting: upper capabilities")?;
+        let capabilities = u32::from(low) | u32::from(high) << 16;
+        let data_length = usize::from(reader.u8("greeting: scramble length")?);
+        reader.bytes(6, "greeting: reserved")?;
+        let extended = reader.position();
+        reader.u32("greeting: extended capabilities")?;
+        if capabilities & CLIENT_PROTOCOL_41 == 0 || capabilities & CLIENT_SECURE_CONNECTION == 0 {
+            return Err(Malformed("greeting: the server does not speak the 4.1 protocol"));
+        }
+        let second = data_length.saturating_sub(8).max(13).min(reader.remaining().len());
+        scramble.extend_from_slice(reader.bytes(second, "greeting: scramble")?);
+        if scramble.last() == Some(&0) {
+            scramble.pop();
+        }
+        let rest = reader.remaining();
+        let auth_plugin = rest.split(|&byte| byte == 0).next().unwrap_or_default().to_vec();
+        Ok(Self {
+            lower,
+            upper,
+            extended,
+            capabilities,
+            server_version,
+            connection_id,
+            auth_plugin_data: scramble,
+            auth_plugin,
+            payload,
+        })
+    }
+
+    /// The payload with `capabilities` in place of the server's own and MariaDB's extended ones cleared
+    /// (PROGRESS, bulk operations, cached and extended metadata are not spoken here).
+    pub fn with_capabilities(&self, capabilities: u32) -> Vec<u8> {
+        let mut payload = self.payload.clone();
+        let [a, b, c, d] = capabilities.to_le_bytes();
+        patch(&mut payload, self.lower, &[a, b]);
+        patch(&mut payload, self.upper, &[c, d]);
+        patch(&mut payload, self.extended, &[0; 4]);
+        payload
+    }
+}
+
+/// What the proxy needs of `Protocol::HandshakeResponse41`, and the payload itself.
+pub struct HandshakeResponse {
+    payload: Vec<u8>,
+    /// As the client sent them.
+    pub capabilities: u32,
+    /// Low byte of the collation id.
+    pub collation: u8,
+    pub user: Vec<u8>,
+    pub schema: Option<Vec<u8>>,
+    pub auth_plugin: Option<Vec<u8>>,
+}
+
+/// Bytes of the fixed part: capabilities, maximum packet size, character set, filler.
+const FIXED: usize = 32;
+
+impl HandshakeResponse {
+    /// Whether the packet is an `SSLRequest`: the fixed part alone, with CLIENT_SSL.
+    pub fn is_ssl_request(payload: &[u8]) -> bool {
+        payload.len() == FIXED
+            && payload.first_chunk::<4>().is_some_and(|bytes| u32::from_le_bytes(*bytes) & CLIENT_SSL != 0)
+    }
+
+    /// Errors: truncated, or a client without the 4.1 protocol.
+    pub fn parse(payload: Vec<u8>) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(&payload);
+        let capabilities = reader.u32("handshake response: capabilities")?;
+        if capabilities & CLIENT_PROTOCOL_41 == 0 {
+            return Err(Malformed("handshake response: the client does not speak the 4.1 protocol"));
+        }
+        reader.u32("handshake response: maximum packet size")?;
+        let collation = reader.u8("handshake response: character set")?;
+        reader.bytes(23, "handshake response: filler")?;
+        let user = reader.nul_terminated("handshake response: user")?.to_vec();
+        if capabilities & CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA != 0 {
+            reader.lenenc_bytes("handshake response: auth response")?;
+        } else if capabilities & CLIENT_SECURE_CONNECTION != 0 {
+            let length = usize::from(reader.u8("handshake response: auth response length")?);
+            reader.bytes(length, "handshake response: auth response")?;
+        } else {
+            reader.nul_terminated("handshake response: auth response")?;
+        }
+        // A schema may be missing although its flag is set: some clients end the packet early.
+        let schema = match capabilities & CLIENT_CONNECT_WITH_DB != 0 && !reader.is_empty() {
+            true => Some(reader.nul_terminated("handshake response: schema")?.to_vec()),
+            false => None,
+        };
+        let auth_plugin = match capabilities & CLIENT_PLUGIN_AUTH != 0 && !reader.is_empty() {
+            true => Some(reader.remaining().split(|&byte| byte == 0).next().unwrap_or_default().to_vec()),
+            false => None,
+        };
+        Ok(Self { capabilities, collation, user, schema: schema.filter(|s| !s.is_empty()), auth_plugin, payload })
+    }
+
+    /// The payload with `capabilities` in place of the client's and MariaDB's extended ones cleared.
+    pub fn with_capabilities(&self, capabilities: u32) -> Vec<u8> {
+        let mut payload = self.payload.clone();
+        edit(&mut payload, capabilities);
+        payload
+    }
+
+    /// The `SSLRequest` that precedes [`HandshakeResponse::with_capabilities`] on a TLS leg.
+    pub fn ssl_request(&self, capabilities: u32) -> Vec<u8> {
+        let mut payload: Vec<u8> = self.payload.iter().copied().take(FIXED).collect();
+        edit(&mut payload, capabilities);
+        payload
+    }
+}
+
+fn edit(payload: &mut [u8], capabilities: u32) {
+    patch(payload, 0, &capabilities.to_le_bytes());
+    if capabilities & CLIENT_MYSQL == 0 {
+        patch(payload, FIXED - 4, &[0; 4]);
+    }
+}
+
+fn patch(payload: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = payload.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mariadb_greeting() -> Vec<u8> {
+        let mut p = vec![10];
+        p.extend_from_slice(b"5.5.5-10.11.6-MariaDB\0");
+        p.extend_from_slice(&7u32.to_le_bytes());
+        p.extend_from_slice(b"abcdefgh\0");
+        p.extend_from_slice(&[0xFE, 0xF7, 45, 2, 0, 0xFF, 0x81, 21, 0, 0, 0, 0, 0, 0, 0x1F, 0, 0, 0]);
+        p.extend_from_slice(b"ijklmnopqrst\0mysql_native_password\0");
+        p
+    }
+
+    #[test]
+    fn a_greeting_is_read_and_only_capability_bytes_change() {
+        let original = mariadb_greeting();
+        let greeting = Greeting::parse(original.clone()).unwrap();
+        assert_eq!(greeting.auth_plugin_data, b"abcdefghijklmnopqrst");
+        assert_eq!(greeting.auth_plugin, b"mysql_native_password");
+        assert_eq!(greeting.connection_id, 7);
+        let edited = greeting.with_capabilities(CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION);
+        assert_eq!(edited.len(), original.len());
+        let again = Greeting::parse(edited).unwrap();
+        assert_eq!(again.capabilities, CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION);
+        assert_eq!(again.auth_plugin_data, greeting.auth_plugin_data);
+    }
+
+    #[test]
+    fn a_greeting_cut_anywhere_is_an_error_not_a_panic() {
+        let whole = mariadb_greeting();
+        for end in 0..whole.len() - 40 {
+            assert!(Greeting::parse(whole[..end].to_vec()).is_err() || end >= 50, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn a_response_gives_user_schema_and_plugin() {
+        let caps = CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_CONNECT_WITH_DB | CLIENT_PLUGIN_AUTH;
+        let mut p = caps.to_le_bytes().to_vec();
+        p.extend_from_slice(&[0, 0, 0, 1, 45]);
+        p.extend_from_slice(&[0; 23]);
+        p.extend_from_slice(b"app\0\x03xyzshop\0mysql_native_password\0");
+        let response = HandshakeResponse::parse(p).unwrap();
+        assert_eq!(response.user, b"app");
+        assert_eq!(response.schema.as_deref(), Some(&b"shop"[..]));
+        assert_eq!(response.auth_plugin.as_deref(), Some(&b"mysql_native_password"[..]));
+        assert_eq!(response.ssl_request(caps | CLIENT_SSL).len(), 32);
+        assert!(HandshakeResponse::is_ssl_request(&response.ssl_request(caps | CLIENT_SSL)));
+    }
+}

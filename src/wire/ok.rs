@@ -1,0 +1,131 @@
+//! OK packets with their session state changes, and EOF packets.
+//!
+//! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html>
+
+use super::reader::{put_lenenc, Reader};
+use super::status::SERVER_SESSION_STATE_CHANGED;
+use super::Malformed;
+
+/// An OK packet as a server sends it to a client that asked for CLIENT_SESSION_TRACK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OkPacket<'a> {
+    /// 0x00, or 0xFE where it ends a result set (CLIENT_DEPRECATE_EOF).
+    pub header: u8,
+    pub affected_rows: u64,
+    pub last_insert_id: u64,
+    pub status: u16,
+    pub warnings: u16,
+    pub info: &'a [u8],
+    pub state_changes: &'a [u8],
+}
+
+/// One entry of the session state information.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateChange<'a> {
+    SystemVariable { name: &'a [u8], value: &'a [u8] },
+    Schema(&'a [u8]),
+    /// Transaction state, GTIDs and whatever later servers add: not looked at.
+    Other,
+}
+
+impl<'a> OkPacket<'a> {
+    /// `session_track`: whether CLIENT_SESSION_TRACK is on between the proxy and the server.
+    pub fn parse(payload: &'a [u8], session_track: bool) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(payload);
+        let header = reader.u8("OK: header")?;
+        let affected_rows = reader.lenenc("OK: affected rows")?;
+        let last_insert_id = reader.lenenc("OK: last insert id")?;
+        let status = reader.u16("OK: status")?;
+        let warnings = reader.u16("OK: warnings")?;
+        let (mut info, mut state_changes): (&[u8], &[u8]) = (&[], &[]);
+        if session_track {
+            if !reader.is_empty() {
+                info = reader.lenenc_bytes("OK: info")?;
+            }
+            if status & SERVER_SESSION_STATE_CHANGED != 0 && !reader.is_empty() {
+                state_changes = reader.lenenc_bytes("OK: session state")?;
+            }
+        } else {
+            info = reader.remaining();
+        }
+        Ok(Self { header, affected_rows, last_insert_id, status, warnings, info, state_changes })
+    }
+
+    /// The packet for a client that did not ask for CLIENT_SESSION_TRACK.
+    pub fn encode_without_session_track(&self) -> Vec<u8> {
+        let mut out = vec![self.header];
+        put_lenenc(&mut out, self.affected_rows);
+        put_lenenc(&mut out, self.last_insert_id);
+        out.extend_from_slice(&(self.status & !SERVER_SESSION_STATE_CHANGED).to_le_bytes());
+        out.extend_from_slice(&self.warnings.to_le_bytes());
+        out.extend_from_slice(self.info);
+        out
+    }
+
+    /// Walks the session state changes.
+    pub fn changes(&self) -> Result<Vec<StateChange<'a>>, Malformed> {
+        const WHAT: &str = "OK: session state entry";
+        let mut reader = Reader::new(self.state_changes);
+        let mut changes = Vec::new();
+        while !reader.is_empty() {
+            let kind = reader.u8(WHAT)?;
+            let mut entry = Reader::new(reader.lenenc_bytes(WHAT)?);
+            match kind {
+                // One entry may hold several pairs (MariaDB).
+                0 => {
+                    while !entry.is_empty() {
+                        let name = entry.lenenc_bytes(WHAT)?;
+                        // A variable that is NULL comes with a NULL marker from some versions.
+                        let value = entry.nullable_lenenc_bytes(WHAT)?.unwrap_or_default();
+                        changes.push(StateChange::SystemVariable { name, value });
+                    }
+                }
+                1 => changes.push(StateChange::Schema(entry.lenenc_bytes(WHAT)?)),
+                _ => changes.push(StateChange::Other),
+            }
+        }
+        Ok(changes)
+    }
+}
+
+/// Warnings and status of an EOF packet (without CLIENT_DEPRECATE_EOF).
+pub fn parse_eof(payload: &[u8]) -> Result<(u16, u16), Malformed> {
+    let mut reader = Reader::new(payload);
+    reader.u8("EOF: header")?;
+    let warnings = reader.u16("EOF: warnings")?;
+    Ok((warnings, reader.u16("EOF: status")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schema_and_variables_are_read_and_stripped() {
+        // MariaDB 10.11 answering `USE shop` and `SET NAMES latin1` at once, info empty.
+        let mut state = vec![1, 5, 4];
+        state.extend_from_slice(b"shop");
+        let pair = b"\x14character_set_client\x06latin1";
+        state.push(0);
+        state.push(pair.len() as u8);
+        state.extend_from_slice(pair);
+        let mut packet = vec![0, 1, 0, 2, 0x40, 0, 0, 0, state.len() as u8];
+        packet.extend_from_slice(&state);
+        let ok = OkPacket::parse(&packet, true).unwrap();
+        assert_eq!(
+            ok.changes().unwrap(),
+            [
+                StateChange::Schema(b"shop"),
+                StateChange::SystemVariable { name: b"character_set_client", value: b"latin1" }
+            ]
+        );
+        assert_eq!(ok.encode_without_session_track(), [0, 1, 0, 2, 0, 0, 0]);
+    }
+
+    #[test]
+    fn info_keeps_its_text_without_the_length() {
+        let packet = b"\x00\x01\x00\x02\x00\x00\x00\x05hello";
+        let ok = OkPacket::parse(packet, true).unwrap();
+        assert_eq!(ok.encode_without_session_track(), b"\x00\x01\x00\x02\x00\x00\x00hello");
+    }
+}
