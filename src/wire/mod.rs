@@ -15,6 +15,7 @@ pub mod handshake;
 pub mod number;
 pub mod ok;
 pub mod reader;
+pub mod response;
 pub mod text;
 
 /// Bytes from a peer that do not follow the protocol. Says which part, never what it held.
