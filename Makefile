@@ -1,0 +1,21 @@
+# `make demo` shows what Sealwire does; `make test` proves it. `make` alone lists everything.
+.PHONY: help demo test lint bench servers-start servers-stop
+
+SHELL := /bin/bash
+TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 16
+
+test: ## unit and end-to-end tests on MariaDB 10.11, MySQL 9.7 and a KMS emulator, all started and stopped here
+	cargo build --locked --tests --bins
+	SEALWIRE_TEST_REQUIRE=1 tests/support/servers.sh run cargo $(TEST) --locked $(ARGS)
+	cargo test --locked --doc
+
+# For repeated runs while developing: start once, then run the tests with the variable it prints.
+servers-start: ## start the test servers and leave them running
+	tests/support/servers.sh start target/servers
+	@echo "export SEALWIRE_TEST_SERVERS=$(CURDIR)/target/servers/servers.json"
+
+servers-stop: ## stop them
+	tests/support/servers.sh stop target/servers

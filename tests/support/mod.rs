@@ -1,0 +1,59 @@
+//! What the end-to-end tests share: real servers, a schema and a proxy of its own for each test, and a
+//! search of everything a server writes for values it must never see.
+//!
+//! `servers.sh` starts the servers and names a JSON file in `SEALWIRE_TEST_SERVERS`:
+//!
+//! ```json
+//! { "mariadb": { "host": "127.0.0.1", "port": 1, "socket": "…", "data": "…", "general_log": "…",
+//!                "binlog": "…", "error_log": "…", "tls": "…" },
+//!   "mysql":   { … },
+//!   "moto":    { "endpoint": "http://127.0.0.1:1" } }
+//! ```
+//!
+//! `data` and `binlog` are folders; `tls` is a folder with `ca.pem`, `server.pem`, `server-key.pem` (for
+//! 127.0.0.1 and localhost), `client.pem` and `client-key.pem`. A test whose server is not there is skipped
+//! with a note, or fails when `SEALWIRE_TEST_REQUIRE=1`.
+#![allow(dead_code, unused_imports)]
+
+mod backend;
+mod canary;
+mod client;
+mod kms;
+mod proxy;
+mod schema;
+
+pub use backend::{Account, Backend, Server};
+pub use canary::{assert_no_plaintext, search};
+pub use client::{Answer, answer, connect, opts, text_rows};
+pub use kms::{moto_endpoint, moto_key};
+pub use proxy::{Kms, Proxy, ProxyBuilder};
+pub use schema::Schema;
+
+/// Runs each test on every server: `async fn name(backend: Backend) { … }` becomes the tests
+/// `name::mariadb_10_11` and `name::mysql_9_7`.
+#[macro_export]
+macro_rules! on_every_server {
+    ($($(#[$attribute:meta])* async fn $name:ident($backend:ident: Backend) $body:block)*) => {$(
+        $(#[$attribute])*
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn body($backend: $crate::support::Backend) $body
+
+            #[tokio::test]
+            async fn mariadb_10_11() {
+                if let Some(backend) = $crate::support::Backend::get($crate::support::Server::MariaDb1011) {
+                    body(backend).await;
+                }
+            }
+
+            #[tokio::test]
+            async fn mysql_9_7() {
+                if let Some(backend) = $crate::support::Backend::get($crate::support::Server::MySql97) {
+                    body(backend).await;
+                }
+            }
+        }
+    )*};
+}
