@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::catalog::{ProtectedColumn, Snapshot};
 use crate::config::TableName;
 use crate::seal::Plaintext;
+use crate::sql::refusal::Refusal;
 
 /// What a statement's meaning depends on besides its text.
 #[derive(Clone, Copy)]
@@ -147,20 +148,4 @@ pub enum NullPolicy {
     Keep,
     /// The server would coerce it to `''` and store that raw: seal `''` instead.
     SealEmpty,
-}
-
-/// A statement that must not run, and why.
-#[derive(Debug)]
-pub struct Refusal {
-    pub code: RefusalCode,
-    /// What, where, why, what to do; without a value of the statement in it.
-    pub message: String,
-    /// The offending part of the text.
-    pub span: Option<Range<usize>>,
-}
-
-/// To be replaced by the full enumeration in `refusal.rs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalCode {
-    NotUnderstood,
 }

@@ -6,11 +6,11 @@
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa::{
-    KeySize, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
-    OAEP_SHA1_MGF1SHA1,
+    KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
+    PublicEncryptingKey,
 };
-use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 /// Packet headers of the authentication phase.
@@ -70,10 +70,8 @@ impl RsaKeyPair {
     /// The password (with its NUL) out of what the client encrypted under [`RsaKeyPair::public_pem`].
     pub fn decrypt_password(&self, encrypted: &[u8], scramble: &[u8]) -> Result<Zeroizing<Vec<u8>>, RsaError> {
         let mut buffer = Zeroizing::new(vec![0; self.private.min_output_size()]);
-        let plain = self
-            .private
-            .decrypt(&OAEP_SHA1_MGF1SHA1, encrypted, &mut buffer, None)
-            .map_err(|_| RsaError::Decrypt)?;
+        let plain =
+            self.private.decrypt(&OAEP_SHA1_MGF1SHA1, encrypted, &mut buffer, None).map_err(|_| RsaError::Decrypt)?;
         Ok(xor(plain, scramble))
     }
 }
@@ -87,8 +85,7 @@ pub fn encrypt_password(pem: &[u8], password: &[u8], scramble: &[u8]) -> Result<
     let key = OaepPublicEncryptingKey::new(key).map_err(|_| RsaError::PublicKey)?;
     let mut buffer = vec![0; key.ciphertext_size()];
     let plain = xor(password, scramble);
-    let encrypted =
-        key.encrypt(&OAEP_SHA1_MGF1SHA1, &plain, &mut buffer, None).map_err(|_| RsaError::Encrypt)?;
+    let encrypted = key.encrypt(&OAEP_SHA1_MGF1SHA1, &plain, &mut buffer, None).map_err(|_| RsaError::Encrypt)?;
     Ok(encrypted.to_vec())
 }
 
@@ -104,7 +101,12 @@ mod tests {
     fn a_password_encrypted_for_the_proxys_key_comes_back() {
         let pair = RsaKeyPair::generate().unwrap();
         let scramble = b"abcdefghijklmnopqrst";
-        let sent = encrypt_password(pair.public_pem().as_bytes(), b"a long enough passphrase, longer than the scramble\0", scramble).unwrap();
+        let sent = encrypt_password(
+            pair.public_pem().as_bytes(),
+            b"a long enough passphrase, longer than the scramble\0",
+            scramble,
+        )
+        .unwrap();
         let got = pair.decrypt_password(&sent, scramble).unwrap();
         assert_eq!(got.as_slice(), b"a long enough passphrase, longer than the scramble\0");
         assert_eq!(RsaKeyPair::generate().unwrap().decrypt_password(&sent, scramble).unwrap_err(), RsaError::Decrypt);

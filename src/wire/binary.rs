@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
+use super::Malformed;
 use super::column::types;
 use super::reader::Reader;
-use super::Malformed;
 
 /// How a value of a type is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,8 @@ mod tests {
     fn a_row_with_null_number_date_and_text_is_walked() {
         // (NULL, INT 5, DATETIME 2026-01-02, 'ab')
         let payload = [0, 0b0000_0100, 5, 0, 0, 0, 4, 0xEA, 7, 1, 2, 2, b'a', b'b'];
-        let values = row_values(&payload, &[types::VAR_STRING, types::LONG, types::DATETIME, types::VAR_STRING]).unwrap();
+        let values =
+            row_values(&payload, &[types::VAR_STRING, types::LONG, types::DATETIME, types::VAR_STRING]).unwrap();
         assert_eq!(values[0], None);
         assert_eq!(values[1].as_ref().unwrap().value, 2..6);
         assert_eq!(values[2].as_ref().unwrap().value, 7..11);

@@ -2,8 +2,8 @@
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset_column_definition.html>
 
-use super::reader::Reader;
 use super::Malformed;
+use super::reader::Reader;
 
 /// `Protocol::ColumnDefinition41`, borrowed from its packet.
 #[derive(Clone, Debug, PartialEq, Eq)]

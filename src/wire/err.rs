@@ -2,8 +2,8 @@
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_err_packet.html>
 
-use super::reader::Reader;
 use super::Malformed;
+use super::reader::Reader;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrPacket {

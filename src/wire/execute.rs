@@ -2,10 +2,10 @@
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_stmt_execute.html>
 
-use super::binary::{is_null, place, Place};
-use super::command::COM_STMT_EXECUTE;
-use super::reader::{put_lenenc_bytes, Reader};
 use super::Malformed;
+use super::binary::{Place, is_null, place};
+use super::command::COM_STMT_EXECUTE;
+use super::reader::{Reader, put_lenenc_bytes};
 
 /// Type code and the unsigned flag, as the client bound them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html>
 
+use super::Malformed;
 use super::capability::*;
 use super::reader::Reader;
-use super::Malformed;
 
 /// What the proxy needs of `Protocol::HandshakeV10`, and the payload itself.
 pub struct Greeting {
@@ -28,8 +28,7 @@ impl Greeting {
         if reader.u8("greeting: protocol version")? != 10 {
             return Err(Malformed("greeting: protocol version is not 10"));
         }
-        let server_version =
-            String::from_utf8_lossy(reader.nul_terminated("greeting: server version")?).into_owned();
+        let server_version = String::from_utf8_lossy(reader.nul_terminated("greeting: server version")?).into_owned();
         let connection_id = reader.u32("greeting: connection id")?;
         let mut scramble = reader.bytes(8, "greeting: scramble")?.to_vec();
         reader.u8("greeting: filler")?;

@@ -1,9 +1,9 @@
 //! The text a server stores when a number, date or time is bound to a string column.
 
+use super::Malformed;
 use super::column::types;
 use super::execute::ParamType;
 use super::reader::Reader;
-use super::Malformed;
 
 /// The text of a non-string parameter value; `None` for the string types, whose bytes are the value.
 pub fn text_of(kind: ParamType, value: &[u8]) -> Result<Option<String>, Malformed> {
@@ -136,7 +136,10 @@ mod tests {
     fn dates_and_times_are_spelled_in_full() {
         assert_eq!(text(types::DATE, false, &[0xEA, 7, 1, 2]), "2026-01-02");
         assert_eq!(text(types::DATETIME, false, &[0xEA, 7, 1, 2]), "2026-01-02 00:00:00");
-        assert_eq!(text(types::DATETIME, false, &[0xEA, 7, 1, 2, 3, 4, 5, 0x40, 0xE2, 1, 0]), "2026-01-02 03:04:05.123456");
+        assert_eq!(
+            text(types::DATETIME, false, &[0xEA, 7, 1, 2, 3, 4, 5, 0x40, 0xE2, 1, 0]),
+            "2026-01-02 03:04:05.123456"
+        );
         assert_eq!(text(types::TIME, false, &[1, 1, 0, 0, 0, 2, 3, 4]), "-26:03:04");
         assert_eq!(text(types::TIME, false, &[]), "00:00:00");
     }

@@ -2,9 +2,9 @@
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html>
 
-use super::reader::{put_lenenc, Reader};
-use super::status::SERVER_SESSION_STATE_CHANGED;
 use super::Malformed;
+use super::reader::{Reader, put_lenenc};
+use super::status::SERVER_SESSION_STATE_CHANGED;
 
 /// An OK packet as a server sends it to a client that asked for CLIENT_SESSION_TRACK.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,10 @@ pub struct OkPacket<'a> {
 /// One entry of the session state information.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateChange<'a> {
-    SystemVariable { name: &'a [u8], value: &'a [u8] },
+    SystemVariable {
+        name: &'a [u8],
+        value: &'a [u8],
+    },
     Schema(&'a [u8]),
     /// Transaction state, GTIDs and whatever later servers add: not looked at.
     Other,

@@ -2,10 +2,10 @@
 //! at, and where the response ends.
 
 use super::command::Answer;
-use super::frame::{Header, HEADER, MAX_PAYLOAD};
+use super::frame::{HEADER, Header, MAX_PAYLOAD};
 use super::reader::Reader;
 use super::status::{SERVER_MORE_RESULTS_EXISTS, SERVER_STATUS_CURSOR_EXISTS};
-use super::{ok, Malformed};
+use super::{Malformed, ok};
 
 /// What to do with the bytes at the front of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +45,23 @@ pub enum Kind {
 enum Phase {
     First,
     /// Parameter definitions, then column definitions (0 for a plain result set).
-    Parameters { left: u64, columns: u64 },
-    ParametersEof { columns: u64 },
-    Columns { left: u64 },
+    Parameters {
+        left: u64,
+        columns: u64,
+    },
+    ParametersEof {
+        columns: u64,
+    },
+    Columns {
+        left: u64,
+    },
     ColumnsEof,
     Rows,
     /// Within a row: bytes of this packet still to come, and whether another packet belongs to the row.
-    InRow { left: usize, continues: bool },
+    InRow {
+        left: usize,
+        continues: bool,
+    },
     Done,
 }
 
@@ -373,8 +383,7 @@ mod tests {
         let ok = &[0, 1, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0];
         let bytes = stream(&[ok, b"\x03def?", b"\x03def?", EOF, b"\x03defc", EOF]);
         let (kinds, _, _) = walk(&mut Response::new(Answer::Prepare, false, true), &bytes, 1);
-        let expected =
-            [Kind::PrepareOk, Kind::Parameter, Kind::Parameter, Kind::Eof, Kind::Column, Kind::Eof];
+        let expected = [Kind::PrepareOk, Kind::Parameter, Kind::Parameter, Kind::Eof, Kind::Column, Kind::Eof];
         assert_eq!(kinds, expected);
         let bytes = stream(&[ok, b"\x03def?", b"\x03def?", b"\x03defc"]);
         let (kinds, _, _) = walk(&mut Response::new(Answer::Prepare, true, true), &bytes, 1);

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::reader::Reader;
 use super::Malformed;
+use super::reader::Reader;
 
 /// Where each column's value lies in the payload; `None` for NULL. The first range includes nothing
 /// but the value: the length before it is not part of it.

@@ -1,0 +1,370 @@
+//! Why a statement must not run: stable codes, the MySQL error a driver sees, and the text of
+//! `docs/errors.md`. No message ever holds a value of a statement.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+/// A statement that must not run, and why.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub code: RefusalCode,
+    /// What was found, where and why; never a value of the statement.
+    pub message: String,
+    /// The offending part of the text.
+    pub span: Option<Range<usize>>,
+}
+
+impl Refusal {
+    /// `message` says what and where ("`ORDER BY` over the protected column shop.users.email"); the
+    /// advice of the code is appended by `Display`.
+    pub fn new(code: RefusalCode, message: impl Into<String>, span: Option<Range<usize>>) -> Self {
+        Self { code, message: message.into(), span }
+    }
+}
+
+/// The message for the client, without errno and SQLSTATE.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sealwire {}: {}; {}", self.code, self.message.trim_end_matches('.'), self.code.entry().advice)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// What `docs/errors.md` says of a code.
+pub struct Entry {
+    /// The number in `SW-nnnn`.
+    pub number: u16,
+    /// MySQL's error number and SQLSTATE, for drivers to classify.
+    pub errno: u16,
+    pub sqlstate: &'static str,
+    pub title: &'static str,
+    pub explanation: &'static str,
+    pub advice: &'static str,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $errno:literal, $state:literal, $title:literal, $explanation:literal, $advice:literal;)*) => {
+        /// A reason for refusing, stable across versions.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum RefusalCode { $($(#[$doc])* $name,)* }
+
+        impl RefusalCode {
+            pub const ALL: &'static [RefusalCode] = &[$(RefusalCode::$name,)*];
+
+            pub fn entry(self) -> Entry {
+                match self {
+                    $(RefusalCode::$name => Entry {
+                        number: $number, errno: $errno, sqlstate: $state,
+                        title: $title, explanation: $explanation, advice: $advice,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    // 10xx: the text is not understood.
+    NotUnderstood = 1001, 1235, "42000", "The statement is not understood",
+        "It names something protected and its syntax is not one Sealwire can analyse, so it cannot tell whether a value would be stored unsealed.",
+        "rewrite it in plainer SQL, or split it";
+    MalformedText = 1002, 1064, "42000", "The text cannot be split into tokens",
+        "An unterminated string, identifier or comment, a NUL byte, or an executable comment whose meaning depends on the server's exact version, in a text that names something protected.",
+        "correct the text, and use no executable comments around protected tables";
+    TooComplex = 1003, 1235, "42000", "The statement is too complex",
+        "More joins, set operations, chained operators or nested parentheses than Sealwire analyses.",
+        "split the statement";
+    CharacterSet = 1004, 1235, "42000", "The session's character set is not supported on protected tables",
+        "character_set_client is none of ascii, latin1, utf8mb3 and utf8mb4.",
+        "use SET NAMES utf8mb4";
+    UnsupportedSqlMode = 1005, 1235, "42000", "The session's sql_mode is not supported on protected tables",
+        "A mode such as ORACLE or EMPTY_STRING_IS_NULL changes what statements and values mean.",
+        "use another sql_mode for sessions that touch protected tables";
+    InvalidString = 1006, 1300, "HY000", "A value is not valid in its character set",
+        "The bytes of a string for a protected column are not valid in the session's character set or in that of the introducer.",
+        "correct the connection's character set";
+    MixedPacket = 1007, 1235, "42000", "A protected statement shares its packet with one that changes session state",
+        "SET, USE, CALL, PREPARE, DDL and the like in the same multi-statement packet change what the statements after them mean.",
+        "send the statements one by one";
+    GuardFailed = 1008, 1235, "42000", "The literals of the statement cannot be located with certainty",
+        "What the parser reports and what the text holds disagree, so nothing can be replaced safely.",
+        "simplify the statement, and report it";
+    UnsupportedClause = 1009, 1235, "42000", "A clause is not supported on protected tables",
+        "The clause is understood, but not how it acts on protected columns.",
+        "leave the clause out, or do without it in a statement of its own";
+    OptimizerHint = 1010, 1235, "42000", "An optimizer hint changes what the statement means",
+        "SET_VAR in a hint changes sql_mode and the like for one statement; hints with quotes cannot be delimited with certainty.",
+        "set the variable for the session, or leave the hint out";
+
+    // 12xx: expressions over protected columns.
+    Expression = 1201, 1235, "42000", "An expression over a protected column",
+        "The database holds sealed values: functions, operators and casts would work on those.",
+        "select the column itself and compute in the application";
+    Comparison = 1202, 1235, "42000", "A search over a protected column",
+        "Sealed values are different each time, so comparing with them finds nothing.",
+        "search by another column; IS [NOT] NULL is allowed";
+    Grouping = 1203, 1235, "42000", "Grouping, DISTINCT or a set operation over a protected column",
+        "Equal values have different sealed forms, so the server would keep them apart.",
+        "group by another column, or use UNION ALL";
+    Ordering = 1204, 1235, "42000", "ORDER BY over a protected column",
+        "The order of sealed values says nothing about the values.",
+        "order by another column, or sort in the application";
+    Aggregate = 1205, 1235, "42000", "An aggregate over a protected column",
+        "Only COUNT(column) gives the right answer over sealed values.",
+        "aggregate in the application";
+    MixedBranches = 1206, 1235, "42000", "Branches of an expression hold different columns or constants",
+        "COALESCE, IF, CASE and UNION ALL may pass a protected column through only if every branch is that column or NULL.",
+        "select the columns apart";
+    AmbiguousName = 1207, 1052, "23000", "A name is ambiguous or cannot be resolved with certainty",
+        "The name could mean a protected column or another one.",
+        "qualify the column with its table";
+    UnknownColumn = 1208, 1054, "42S22", "A column is not known",
+        "The catalog has no such column in any table that the statement names.",
+        "correct the name; after DDL made around the proxy try again";
+    WindowFunction = 1209, 1235, "42000", "A window over a protected column",
+        "Partitions and orders of sealed values say nothing about the values.",
+        "use other columns in the window";
+
+    // 13xx: data flows.
+    FlowToColumn = 1301, 1235, "42000", "A protected column flows into another column",
+        "A sealed value opens only in its own table and column; anywhere else it is lost.",
+        "read the value and write it back through the application";
+    FlowToVariable = 1302, 1235, "42000", "A protected column flows into a variable",
+        "What becomes of the variable's value cannot be followed.",
+        "read the value in the application";
+    FlowToFile = 1303, 1235, "42000", "A protected column flows into a file",
+        "INTO OUTFILE and INTO DUMPFILE would write sealed values.",
+        "export through the application";
+    FlowToTable = 1304, 1235, "42000", "INSERT … SELECT between protected columns and others",
+        "The rows never pass the proxy, so values can neither be sealed nor opened on the way.",
+        "read and write through the application";
+    AssignedExpression = 1305, 1235, "42000", "A protected column is assigned an expression",
+        "Only literals, placeholders, NULL, DEFAULT and the column itself can be sealed before the statement runs.",
+        "compute the value in the application and pass it as a literal or parameter";
+    RawDefault = 1306, 1235, "42000", "The server would store a default unsealed",
+        "The column's default is an expression, or the place where it acts cannot be replaced.",
+        "name the column and its value in the statement";
+    ViewWrite = 1307, 1235, "42000", "A write through a view over a protected table",
+        "Which column of which table a view's column is written to is the server's decision.",
+        "write to the table itself";
+    ViewDefinition = 1308, 1235, "42000", "A view over a protected table is not understood",
+        "Its definition cannot be read by the control user, or is beyond what Sealwire analyses.",
+        "select from the tables, or grant SHOW VIEW to the control user";
+    Trigger = 1309, 1235, "42000", "A protected table has triggers",
+        "A trigger could copy or change values out of Sealwire's sight.",
+        "drop the trigger, or do its work in the application";
+    Carrier = 1310, 1235, "42000", "The statement reaches a protected table without naming it",
+        "A trigger, a cascading foreign key or a MERGE or FEDERATED table carries values to or from a protected table.",
+        "work on the protected table itself";
+    LiteralKind = 1311, 1235, "42000", "A literal whose stored text is not certain",
+        "What the server would store for this kind of literal in a string column cannot be told for sure.",
+        "write the value as a string literal or pass it as a parameter";
+    StoredFunction = 1312, 1235, "42000", "A stored function that touches protected tables",
+        "What the function reads and writes does not pass the proxy.",
+        "use the tables themselves";
+
+    // 14xx: DDL.
+    NarrowsColumn = 1401, 1235, "42000", "A protected column would become narrower",
+        "Sealed values would be cut, and a cut sealed value is lost.",
+        "keep the width, or set allow_ddl for the table";
+    RetypesColumn = 1402, 1235, "42000", "A protected column would change its type or character set",
+        "Only wider types of the same family are known to keep sealed values whole.",
+        "keep the type, or set allow_ddl for the table";
+    RenamesColumn = 1403, 1235, "42000", "A protected column would be renamed",
+        "The configuration names the column, and values are bound to its name.",
+        "use sealed_as in the configuration and allow_ddl for the table";
+    DropsColumn = 1404, 1235, "42000", "A protected column would be dropped",
+        "The sealed values would be lost.",
+        "take the column out of the configuration first, or set allow_ddl for the table";
+    ReplacesTable = 1405, 1235, "42000", "A protected table would be dropped, renamed or exchanged",
+        "The configuration names the table, and values are bound to its name.",
+        "take the table out of the configuration first, or set allow_ddl for the table";
+    DropsSchema = 1406, 1235, "42000", "A schema with protected tables would be dropped",
+        "The sealed values would be lost.",
+        "set allow_ddl for its protected tables";
+    KeyOverProtected = 1407, 1235, "42000", "An index or constraint over a protected column",
+        "Equal values have different sealed forms: UNIQUE, PRIMARY and FOREIGN KEY would not mean what they say, and an index finds nothing.",
+        "leave the column out";
+    ProtectedDefault = 1408, 1235, "42000", "A default or generated value of a protected column would be raw",
+        "The server would store the default unsealed.",
+        "leave the default to the application";
+    ViewOverProtected = 1409, 1235, "42000", "A view over a protected table",
+        "A view may compute over sealed values and bring them to the application under other names.",
+        "create the view around the proxy if it only passes columns through";
+    RoutineOverProtected = 1410, 1235, "42000", "A routine, trigger or event over a protected table",
+        "Its statements never pass the proxy.",
+        "do the work in the application";
+    TableCopy = 1411, 1235, "42000", "A table made from a protected one",
+        "Sealed values open only in their own table and column.",
+        "create the table with its own definition and copy through the application";
+    DependsOnProtected = 1412, 1235, "42000", "A definition that depends on a protected column or table",
+        "Generated columns, CHECK constraints, partitions and foreign keys would work on sealed values.",
+        "leave the protected column out of it";
+    DdlNotUnderstood = 1413, 1235, "42000", "DDL over a protected table that is not understood",
+        "Sealwire cannot tell what it does to the protected columns.",
+        "split it into single changes, or set allow_ddl for the table";
+
+    // 15xx: dynamic SQL and side doors.
+    DynamicSql = 1501, 1235, "42000", "Dynamic SQL that cannot be analysed",
+        "The text that will run is in a variable, or names something protected.",
+        "send the statement itself, or prepare it with the driver";
+    Call = 1502, 1235, "42000", "A stored procedure that touches protected tables or is not known",
+        "Its statements never pass the proxy.",
+        "do the work in the application, or let the control user read the routine";
+    Handler = 1503, 1235, "42000", "HANDLER over a protected table",
+        "HANDLER reads rows without naming columns.",
+        "use SELECT";
+    Binlog = 1504, 1142, "42000", "BINLOG statements",
+        "They write rows that cannot be analysed.",
+        "apply binary logs around the proxy";
+    LoadData = 1505, 1235, "42000", "LOAD DATA into a protected table",
+        "The rows come from a file that Sealwire does not see.",
+        "use INSERT";
+    CompoundBlock = 1506, 1235, "42000", "A compound statement over protected tables",
+        "The statements of BEGIN NOT ATOMIC and its like are not analysed.",
+        "send the statements one by one";
+    SetStatement = 1507, 1235, "42000", "SET STATEMENT … FOR over protected tables",
+        "It changes the meaning of one statement.",
+        "set the variable for the session";
+    SideDoor = 1508, 1235, "42000", "A statement that names something protected in a way that is not analysed",
+        "The statement is neither DML nor one of those known to be harmless.",
+        "reach the table with SELECT, INSERT, UPDATE or DELETE";
+    CommandNotSupported = 1509, 1047, "08S01", "A protocol command that is not supported",
+        "The command could carry values past the analysis.",
+        "use COM_QUERY or prepared statements";
+    LocalInfile = 1510, 1235, "42000", "LOAD DATA LOCAL",
+        "The file's rows are not analysed.",
+        "use INSERT";
+
+    // 16xx: session state.
+    SessionTracking = 1601, 1227, "42000", "Session tracking must stay on",
+        "Sealwire learns the current schema, character sets and sql_mode from it.",
+        "leave session_track_schema and session_track_system_variables alone";
+    UnknownSessionState = 1602, 1235, "42000", "The session's state is not known",
+        "The current schema, character set or sql_mode could not be learnt from the server.",
+        "reconnect, or qualify names with their schema";
+
+    // 17xx: catalog.
+    MissingColumn = 1701, 1054, "42S22", "A configured column is missing",
+        "The configuration names a table or column that the server does not have; everything on that table is refused.",
+        "correct the configuration or the table";
+    CatalogUnavailable = 1702, 1205, "HY000", "The catalog cannot be read",
+        "The control connection failed, so widths and columns are not known.",
+        "try again; check the control user";
+    CatalogStale = 1703, 1412, "HY000", "The table changed while the statement ran",
+        "The server's answer does not fit the analysed definition.",
+        "try again";
+
+    // 18xx: sealing and opening.
+    TooWide = 1801, 1406, "22001", "The sealed value is too wide for the column",
+        "The server would cut it, and a cut sealed value is lost.",
+        "widen the column";
+    EmptyValue = 1802, 1235, "42000", "The empty string cannot be sealed in direct mode",
+        "KMS refuses an empty plaintext.",
+        "use NULL, or empty: as_is for the column";
+    DirectLimit = 1803, 1406, "22001", "The value is longer than KMS encrypts",
+        "KMS Encrypt takes 4,096 bytes at most.",
+        "use envelope mode for the column";
+    NotSealed = 1804, 1815, "HY000", "A value in a protected column is not sealed",
+        "It is never handed out silently.",
+        "seal existing rows with migrate";
+    OpenFailed = 1805, 1815, "HY000", "A sealed value does not open",
+        "It was cut, changed, or sealed for another table or column.",
+        "restore the value";
+    ParameterType = 1806, 1235, "42000", "A parameter whose stored text is not certain",
+        "What the server would store for a parameter of this type in a string column cannot be told for sure.",
+        "bind the parameter as a string";
+
+    // 19xx: keys.
+    KeyUnavailable = 1901, 1205, "HY000", "A key is not available",
+        "KMS or the key vault does not answer.",
+        "try again";
+    KeyDenied = 1902, 1142, "42000", "KMS denies the key",
+        "The key is disabled, or access to it was taken away.",
+        "check the KMS key and its policy";
+    KeyMissing = 1903, 1815, "HY000", "A data key is missing",
+        "Sealed values exist whose data key the vault does not hold.",
+        "restore the vault table";
+}
+
+impl RefusalCode {
+    pub fn errno(self) -> u16 {
+        self.entry().errno
+    }
+
+    pub fn sqlstate(self) -> &'static str {
+        self.entry().sqlstate
+    }
+}
+
+impl fmt::Display for RefusalCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SW-{:04}", self.entry().number)
+    }
+}
+
+/// The text of `docs/errors.md`.
+pub fn errors_page() -> String {
+    let mut page = String::from(
+        "# Errors\n\nWhat Sealwire itself says. Each message reads `sealwire SW-nnnn: what and where; what to do`; \
+         the error number and SQLSTATE are MySQL's own, so that drivers classify them.\n",
+    );
+    let mut group = 0;
+    for code in RefusalCode::ALL {
+        let entry = code.entry();
+        if entry.number / 100 != group {
+            group = entry.number / 100;
+            let heading = match group {
+                10 => "Text",
+                12 => "Expressions over protected columns",
+                13 => "Where values flow",
+                14 => "DDL",
+                15 => "Dynamic SQL and side doors",
+                16 => "Session state",
+                17 => "Catalog",
+                18 => "Sealing and opening",
+                _ => "Keys",
+            };
+            let _ = write!(page, "\n## {heading}\n");
+        }
+        let _ = write!(
+            page,
+            "\n### {code}: {}\n\nMySQL error {}, SQLSTATE {}. {} What to do: {}.\n",
+            entry.title, entry.errno, entry.sqlstate, entry.explanation, entry.advice
+        );
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_and_ascend() {
+        let numbers: Vec<u16> = RefusalCode::ALL.iter().map(|c| c.entry().number).collect();
+        assert!(numbers.windows(2).all(|w| w[0] < w[1]), "{numbers:?}");
+        assert!(RefusalCode::ALL.iter().all(|c| c.sqlstate().len() == 5));
+    }
+
+    #[test]
+    fn the_message_names_code_cause_and_advice() {
+        let refusal = Refusal::new(RefusalCode::Ordering, "ORDER BY over shop.users.email.", None);
+        assert_eq!(
+            refusal.to_string(),
+            "sealwire SW-1204: ORDER BY over shop.users.email; order by another column, or sort in the application"
+        );
+    }
+
+    /// `SEALWIRE_WRITE_DOCS=1 cargo test errors_page` writes the page anew.
+    #[test]
+    fn the_errors_page_is_what_the_codes_say() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
+        if std::env::var_os("SEALWIRE_WRITE_DOCS").is_some() {
+            std::fs::write(path, errors_page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), errors_page());
+    }
+}
