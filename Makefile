@@ -7,10 +7,19 @@ TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || e
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 16
 
+demo: ## the story, on a private database; ONCE=1 ends by itself, PORT=3307 chooses the port
+	@demo/demo.sh
+
 test: ## unit and end-to-end tests on MariaDB 10.11, MySQL 9.7 and a KMS emulator, all started and stopped here
 	cargo build --locked --tests --bins
 	SEALWIRE_TEST_REQUIRE=1 tests/support/servers.sh run cargo $(TEST) --locked $(ARGS)
 	cargo test --locked --doc
+
+lint: ## formatting, clippy with warnings denied, dependencies' licences and sources
+	.ci/lint
+
+bench: ## point selects and memory: direct, HAProxy in TCP mode, Sealwire
+	benches/bench.sh
 
 # For repeated runs while developing: start once, then run the tests with the variable it prints.
 servers-start: ## start the test servers and leave them running
