@@ -1,33 +1,178 @@
-//! Data keys: where they come from, how long they are kept, and what seals and opens with them.
+//! Data keys: where they come from, how long they are kept, and what seals and opens with them. This
+//! file is the border that `session` sees.
+
+mod cache;
+pub mod context;
+mod direct;
+mod envelope;
+pub mod error;
+pub mod provider;
+pub mod providers;
+mod report;
+mod store;
+#[cfg(test)]
+mod tests;
+mod vault;
 
 use std::sync::Arc;
 
+pub use error::{Fault, KeyError};
+pub use report::KeysReport;
+
+use self::cache::{Cache, Which};
+use self::direct::{Direct, label};
+use self::envelope::{Envelope, Place};
+use self::provider::{Provider, Runner};
+use self::store::Store;
 use crate::catalog::ProtectedColumn;
-use crate::seal::Plaintext;
+use crate::config::{Config, KmsMode};
+use crate::control::Control;
+use crate::seal::{Plaintext, Sealed, format};
 
-/// The border that `session` sees. Bodies to come with the room.
+/// Seals and opens. Cheap to clone; clones share the cache.
 #[derive(Clone)]
-pub struct Keys;
+pub struct Keys {
+    inner: Arc<Inner>,
+}
 
-/// Why a value could not be sealed or opened. To be replaced by the room's own enumeration.
-#[derive(Debug, thiserror::Error)]
-#[error("keys are not there yet")]
-pub struct KeyError;
+struct Inner {
+    config: Arc<Config>,
+    envelope: Arc<Envelope>,
+    direct: Direct,
+}
 
 impl Keys {
+    /// Checks the configuration and opens the local keyring (making it at first use). Calls neither KMS
+    /// nor the server: [`Keys::check`] does. KMS and the vault are reached from the control runtime.
+    pub fn start(config: &Arc<Config>, control: Control) -> Result<Self, KeyError> {
+        let store = Store::Sql { control: control.clone(), table: config.vault.clone() };
+        Self::with(config, store, Runner::Control(control))
+    }
+
+    fn with(config: &Arc<Config>, store: Store, runner: Runner) -> Result<Self, KeyError> {
+        context::validate(config)?;
+        let kms = &config.kms;
+        let provider = Provider::start(config)?;
+        let cache = Cache::new(kms.cache.ttl, kms.cache.max_stale);
+        let direct = Direct::new(provider.clone(), runner.clone(), kms);
+        let envelope = Envelope::new(provider, store, runner, cache, kms.encryption_context.clone());
+        Ok(Self { inner: Arc::new(Inner { config: config.clone(), envelope: Arc::new(envelope), direct }) })
+    }
+
     /// Seals a batch, order kept. The answer is the stored form: base64 text for text columns (ASCII),
     /// bytes for binary ones. All or nothing.
-    pub async fn seal(&self, _values: Vec<(Arc<ProtectedColumn>, Plaintext)>) -> Result<Vec<Vec<u8>>, KeyError> {
-        Err(KeyError)
+    pub async fn seal(&self, values: Vec<(Arc<ProtectedColumn>, Plaintext)>) -> Result<Vec<Vec<u8>>, KeyError> {
+        let mut out: Vec<Option<Vec<u8>>> = Vec::with_capacity(values.len());
+        let mut waiting = Vec::new();
+        for (at, (column, value)) in values.into_iter().enumerate() {
+            out.push(match self.seal_now(&column, &value) {
+                Some(sealed) => Some(sealed?),
+                None if column.mode == KmsMode::Direct => {
+                    waiting.push((at, column, value));
+                    None
+                }
+                None => {
+                    let which = Which::Active(column.scope.table.clone());
+                    let key = self.inner.envelope.key(which, Some(self.place(&column))).await?;
+                    Some(seal_with(&key, &column, &value)?)
+                }
+            });
+        }
+        collect(out, self.inner.direct.seal(waiting).await?)
     }
 
     /// Opens a batch of stored values, order kept. A value that is not sealed is an error.
-    pub async fn open(&self, _values: Vec<(Arc<ProtectedColumn>, Vec<u8>)>) -> Result<Vec<Plaintext>, KeyError> {
-        Err(KeyError)
+    pub async fn open(&self, values: Vec<(Arc<ProtectedColumn>, Vec<u8>)>) -> Result<Vec<Plaintext>, KeyError> {
+        let mut out: Vec<Option<Plaintext>> = Vec::with_capacity(values.len());
+        let mut waiting = Vec::new();
+        for (at, (column, stored)) in values.into_iter().enumerate() {
+            out.push(match self.open_now(&column, &stored) {
+                Some(value) => Some(value?),
+                None if column.mode == KmsMode::Direct => {
+                    waiting.push((at, column, stored));
+                    None
+                }
+                None => Some(self.open_envelope(&column, &stored).await?),
+            });
+        }
+        collect(out, self.inner.direct.open(waiting).await?)
+    }
+
+    /// Seals one value without waiting, if its key is at hand. `None`: use [`Keys::seal`].
+    pub fn seal_now(&self, column: &ProtectedColumn, value: &Plaintext) -> Option<Result<Vec<u8>, KeyError>> {
+        if matches!(self.inner.envelope.provider, Provider::None) {
+            return Some(Ok(value.expose().to_vec()));
+        }
+        match column.mode {
+            KmsMode::Direct => Direct::seal_now(column, value),
+            KmsMode::Envelope => {
+                let key = self.inner.envelope.cache.active_now(&column.scope.table)?;
+                Some(seal_with(&key, column, value))
+            }
+        }
     }
 
     /// Opens one value without waiting, if its key is at hand. `None`: use [`Keys::open`].
-    pub fn open_now(&self, _column: &ProtectedColumn, _stored: &[u8]) -> Option<Result<Plaintext, KeyError>> {
-        None
+    pub fn open_now(&self, column: &ProtectedColumn, stored: &[u8]) -> Option<Result<Plaintext, KeyError>> {
+        if matches!(self.inner.envelope.provider, Provider::None) {
+            return Some(Ok(Plaintext::new(stored.to_vec())));
+        }
+        if column.mode == KmsMode::Direct {
+            return Direct::open_now(column, stored);
+        }
+        let fail = |error| Some(Err(KeyError::opening(label(column), error)));
+        let bytes = match format::decode_stored(stored, column.physical) {
+            Ok(bytes) => bytes,
+            Err(error) => return fail(error),
+        };
+        let sealed = match Sealed::parse(&bytes) {
+            Ok(sealed) => sealed,
+            Err(error) => return fail(error),
+        };
+        let key = self.inner.envelope.cache.id_now(&column.scope.table, sealed.header.key_id)?;
+        Some(open_with(&key, column, &sealed))
     }
+
+    async fn open_envelope(&self, column: &ProtectedColumn, stored: &[u8]) -> Result<Plaintext, KeyError> {
+        let fail = |error| KeyError::opening(label(column), error);
+        let bytes = format::decode_stored(stored, column.physical).map_err(fail)?;
+        let sealed = Sealed::parse(&bytes).map_err(fail)?;
+        let which = Which::Id(column.scope.table.clone(), sealed.header.key_id);
+        let key = self.inner.envelope.key(which, None).await.map_err(|error| match error {
+            KeyError::OtherTable { .. } => KeyError::WrongPlace { column: label(column) },
+            error => error,
+        })?;
+        open_with(&key, column, &sealed)
+    }
+
+    /// Where values of the column's table that were sealed before would be found.
+    fn place(&self, column: &ProtectedColumn) -> Place {
+        let kms_mode = self.inner.config.kms.mode;
+        let mut columns = vec![column.name.clone()];
+        if let Some(table) = self.inner.config.tables.get(&column.table) {
+            let enveloped = table.columns.iter().filter(|(_, c)| c.mode.unwrap_or(kms_mode) == KmsMode::Envelope);
+            columns.extend(enveloped.map(|(name, _)| name.clone()));
+        }
+        Place { table: column.table.clone(), columns }
+    }
+}
+
+fn seal_with(key: &cache::TableKey, column: &ProtectedColumn, value: &Plaintext) -> Result<Vec<u8>, KeyError> {
+    key.column(&column.scope)
+        .and_then(|key| key.seal(value, column.pad, column.physical))
+        .map_err(|reason| KeyError::CannotSeal { column: label(column), reason })
+}
+
+fn open_with(key: &cache::TableKey, column: &ProtectedColumn, sealed: &Sealed<'_>) -> Result<Plaintext, KeyError> {
+    key.column(&column.scope).and_then(|key| key.open(sealed)).map_err(|error| KeyError::opening(label(column), error))
+}
+
+/// Puts what KMS answered into the places left for it.
+fn collect<T>(mut out: Vec<Option<T>>, answered: Vec<(usize, T)>) -> Result<Vec<T>, KeyError> {
+    for (at, value) in answered {
+        if let Some(place) = out.get_mut(at) {
+            *place = Some(value);
+        }
+    }
+    out.into_iter().collect::<Option<Vec<T>>>().ok_or(KeyError::ShuttingDown)
 }

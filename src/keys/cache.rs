@@ -1,0 +1,260 @@
+//! Unwrapped data keys in memory: how long each may be used, and when to ask KMS again. The fast path
+//! reads one atomic pointer and takes no lock that anything waits under. Loading is in [`super::envelope`].
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::seal::{ColumnKey, DataKey, Scope, SealError};
+
+/// How long a failed or running refresh is left alone.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// Which key is asked for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Which {
+    /// The one that seals new values of a table (`schema.table`).
+    Active(String),
+    /// The one with that id in the vault, of that table.
+    Id(String, u32),
+}
+
+/// One unwrapped data key of a table and the column keys derived from it. Wiped on drop, never printed.
+pub struct TableKey {
+    id: u32,
+    data_key: DataKey,
+    columns: RwLock<HashMap<String, Arc<ColumnKey>>>,
+    /// When it was unwrapped, in milliseconds of [`now`].
+    loaded: u64,
+    /// Until then the key is used without a thought of refreshing it.
+    next_try: AtomicU64,
+    /// The last refresh failed in a way that may pass.
+    failing: AtomicBool,
+}
+
+impl TableKey {
+    /// The key of one column, derived at first use.
+    pub fn column(&self, scope: &Scope) -> Result<Arc<ColumnKey>, SealError> {
+        let known = self.columns.read().unwrap_or_else(PoisonError::into_inner).get(&scope.column).cloned();
+        if let Some(key) = known {
+            return Ok(key);
+        }
+        let key = Arc::new(ColumnKey::derive(&self.data_key, self.id, scope)?);
+        self.columns.write().unwrap_or_else(PoisonError::into_inner).insert(scope.column.clone(), key.clone());
+        Ok(key)
+    }
+}
+
+/// What to do with a key that is at hand.
+pub enum Advice {
+    Use(Arc<TableKey>),
+    /// Use it, and refresh it in the background.
+    UseAndRefresh(Arc<TableKey>),
+    /// Refresh first; if that fails in a way that may pass, use this one still.
+    RefreshFirst(Arc<TableKey>),
+    /// There is none, or it is older than `max_stale`.
+    Load,
+}
+
+#[derive(Clone, Default)]
+struct Table {
+    active: Option<Arc<TableKey>>,
+    by_id: HashMap<u32, Arc<TableKey>>,
+}
+
+pub struct Cache {
+    tables: ArcSwap<HashMap<String, Table>>,
+    ttl: u64,
+    max_stale: u64,
+}
+
+impl Cache {
+    pub fn new(ttl: Duration, max_stale: Duration) -> Self {
+        Self { tables: ArcSwap::default(), ttl: millis(ttl), max_stale: millis(max_stale) }
+    }
+
+    fn find(&self, which: &Which) -> Option<Arc<TableKey>> {
+        let tables = self.tables.load();
+        match which {
+            Which::Active(table) => tables.get(table)?.active.clone(),
+            Which::Id(table, id) => tables.get(table)?.by_id.get(id).cloned(),
+        }
+    }
+
+    /// The key that seals for `table`, if it may be used as it is.
+    pub fn active_now(&self, table: &str) -> Option<Arc<TableKey>> {
+        let tables = self.tables.load();
+        tables.get(table)?.active.as_ref().filter(|key| self.usable(key, now())).cloned()
+    }
+
+    /// The key `id` of `table`, if it may be used as it is.
+    pub fn id_now(&self, table: &str, id: u32) -> Option<Arc<TableKey>> {
+        let tables = self.tables.load();
+        tables.get(table)?.by_id.get(&id).filter(|key| self.usable(key, now())).cloned()
+    }
+
+    fn usable(&self, key: &TableKey, now: u64) -> bool {
+        now.saturating_sub(key.loaded) < self.max_stale && now < key.next_try.load(Ordering::Relaxed)
+    }
+
+    pub fn advise(&self, which: &Which) -> Advice {
+        self.advise_at(which, now())
+    }
+
+    fn advise_at(&self, which: &Which, now: u64) -> Advice {
+        let Some(key) = self.find(which) else { return Advice::Load };
+        let age = now.saturating_sub(key.loaded);
+        if age >= self.max_stale {
+            return Advice::Load;
+        }
+        if now < key.next_try.load(Ordering::Relaxed) {
+            return Advice::Use(key);
+        }
+        if key.failing.load(Ordering::Relaxed) {
+            key.next_try.store(now.saturating_add(millis(RETRY_AFTER)), Ordering::Relaxed);
+            return Advice::UseAndRefresh(key);
+        }
+        if age < self.ttl {
+            let again = now.saturating_add(millis(RETRY_AFTER)).min(key.loaded.saturating_add(self.ttl));
+            key.next_try.store(again, Ordering::Relaxed);
+            return Advice::UseAndRefresh(key);
+        }
+        Advice::RefreshFirst(key)
+    }
+
+    /// Takes a key that KMS unwrapped just now, in answer to `which`.
+    pub fn put(&self, which: &Which, id: u32, data_key: DataKey) {
+        self.put_at(which, id, data_key, now());
+    }
+
+    fn put_at(&self, which: &Which, id: u32, data_key: DataKey, now: u64) {
+        let ahead = self.ttl.saturating_mul(3) / 4;
+        let key = Arc::new(TableKey {
+            id,
+            data_key,
+            columns: RwLock::default(),
+            loaded: now,
+            next_try: AtomicU64::new(now.saturating_add(ahead)),
+            failing: AtomicBool::new(false),
+        });
+        let (Which::Active(name) | Which::Id(name, _)) = which;
+        self.tables.rcu(|tables| {
+            let mut tables = HashMap::clone(tables);
+            let table = tables.entry(name.clone()).or_default();
+            table.by_id.insert(id, key.clone());
+            if matches!(which, Which::Active(_)) {
+                table.active = Some(key.clone());
+            }
+            tables
+        });
+    }
+
+    /// Forgets a key at once: KMS or the vault says that it must not be used.
+    pub fn purge(&self, which: &Which) {
+        let id = match which {
+            Which::Active(_) => self.find(which).map(|key| key.id),
+            Which::Id(_, id) => Some(*id),
+        };
+        let (Which::Active(name) | Which::Id(name, _)) = which;
+        self.tables.rcu(|tables| {
+            let mut tables = HashMap::clone(tables);
+            if let Some(table) = tables.get_mut(name) {
+                if let Some(id) = id {
+                    table.by_id.remove(&id);
+                }
+                if matches!(which, Which::Active(_)) || table.active.as_ref().map(|key| key.id) == id {
+                    table.active = None;
+                }
+            }
+            tables
+        });
+    }
+
+    /// Notes that refreshing failed in a way that may pass.
+    pub fn failed(&self, which: &Which) {
+        if let Some(key) = self.find(which) {
+            key.failing.store(true, Ordering::Relaxed);
+            key.next_try.store(now().saturating_add(millis(RETRY_AFTER)), Ordering::Relaxed);
+        }
+    }
+
+    /// Drops what is too old to be used by anyone.
+    pub fn sweep(&self) {
+        let now = now();
+        let old = |key: &TableKey| now.saturating_sub(key.loaded) >= self.max_stale;
+        let any = self
+            .tables
+            .load()
+            .values()
+            .any(|table| table.active.as_deref().is_some_and(old) || table.by_id.values().any(|key| old(key)));
+        if any {
+            self.tables.rcu(|tables| {
+                let mut tables = HashMap::clone(tables);
+                for table in tables.values_mut() {
+                    table.by_id.retain(|_, key| !old(key));
+                    if table.active.as_deref().is_some_and(old) {
+                        table.active = None;
+                    }
+                }
+                tables
+            });
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds of a clock that never goes back and counts the time a machine sleeps.
+fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let rest = u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000;
+    seconds.saturating_mul(1000).saturating_add(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache() -> (Cache, Which) {
+        let cache = Cache::new(Duration::from_secs(100), Duration::from_secs(1000));
+        let which = Which::Active("shop.users".into());
+        cache.put_at(&which, 7, DataKey::new(&[1; 32]).unwrap(), 0);
+        (cache, which)
+    }
+
+    #[test]
+    fn a_key_is_used_then_refreshed_ahead_then_waited_for_then_gone() {
+        let (cache, which) = cache();
+        assert!(matches!(cache.advise_at(&which, 74_000), Advice::Use(_)));
+        assert!(matches!(cache.advise_at(&which, 80_000), Advice::UseAndRefresh(_)));
+        assert!(matches!(cache.advise_at(&which, 80_001), Advice::Use(_)), "one refresh at a time");
+        assert!(matches!(cache.advise_at(&which, 100_000), Advice::RefreshFirst(_)));
+        assert!(matches!(cache.advise_at(&which, 1_000_000), Advice::Load));
+    }
+
+    #[test]
+    fn while_refreshing_fails_a_key_serves_up_to_max_stale_and_not_longer() {
+        let (cache, which) = cache();
+        cache.find(&which).unwrap().failing.store(true, Ordering::Relaxed);
+        assert!(matches!(cache.advise_at(&which, 500_000), Advice::UseAndRefresh(_)));
+        assert!(matches!(cache.advise_at(&which, 505_000), Advice::Use(_)));
+        assert!(matches!(cache.advise_at(&which, 510_001), Advice::UseAndRefresh(_)));
+        assert!(matches!(cache.advise_at(&which, 1_000_000), Advice::Load));
+    }
+
+    #[test]
+    fn a_purged_key_is_gone_for_sealing_and_opening() {
+        for which in [Which::Active("shop.users".into()), Which::Id("shop.users".into(), 7)] {
+            let (cache, active) = cache();
+            cache.purge(&which);
+            assert!(cache.find(&active).is_none());
+            assert!(cache.find(&Which::Id("shop.users".into(), 7)).is_none());
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Data keys of tables: found in the cache, loaded from the vault and unwrapped by KMS, or made at the
+//! first seal of a table. One load of a key is in flight at a time; whoever else needs it waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cache::{Advice, Cache, TableKey, Which};
+use super::context::EncryptionContext;
+use super::error::KeyError;
+use super::provider::{KmsError, Provider, Runner};
+use super::store::Store;
+use super::vault::{self, PURPOSE_DATA, STATE_ACTIVE, VaultRow};
+use crate::config::TableName;
+use crate::seal::DataKey;
+
+/// How long the outcome of a load answers others, so that a failing KMS is not asked by every value.
+const SHARED_FOR: Duration = Duration::from_secs(1);
+/// Rounds of "somebody else was first" before giving up.
+const ATTEMPTS: u32 = 5;
+
+pub struct Envelope {
+    pub(super) provider: Provider,
+    pub(super) store: Store,
+    pub(super) runner: Runner,
+    pub(super) cache: Cache,
+    /// Outcomes only; the keys themselves are in `cache`.
+    loads: moka::future::Cache<Which, Result<(), KeyError>>,
+    static_pairs: BTreeMap<String, String>,
+}
+
+/// Where the values of a scope are, for the search for values without a key.
+#[derive(Clone)]
+pub struct Place {
+    pub table: TableName,
+    pub columns: Vec<String>,
+}
+
+impl Envelope {
+    pub fn new(
+        provider: Provider,
+        store: Store,
+        runner: Runner,
+        cache: Cache,
+        static_pairs: BTreeMap<String, String>,
+    ) -> Self {
+        let loads = moka::future::Cache::builder().max_capacity(10_000).time_to_live(SHARED_FOR).build();
+        Self { provider, store, runner, cache, loads, static_pairs }
+    }
+
+    /// The key, cached or not. `place` is needed for [`Which::Active`].
+    pub async fn key(self: &Arc<Self>, which: Which, place: Option<Place>) -> Result<Arc<TableKey>, KeyError> {
+        match self.cache.advise(&which) {
+            Advice::Use(key) => Ok(key),
+            Advice::UseAndRefresh(key) => {
+                let this = self.clone();
+                tokio::spawn(async move { this.load(which, place).await });
+                Ok(key)
+            }
+            Advice::RefreshFirst(stale) => match self.load(which.clone(), place).await {
+                Ok(()) => self.loaded(&which),
+                Err(error) if error.purges() => Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "a data key could not be refreshed; the cached one serves on");
+                    Ok(stale)
+                }
+            },
+            Advice::Load => {
+                self.cache.sweep();
+                self.load(which.clone(), place).await?;
+                self.loaded(&which)
+            }
+        }
+    }
+
+    fn loaded(&self, which: &Which) -> Result<Arc<TableKey>, KeyError> {
+        match self.cache.advise(which) {
+            Advice::Use(key) | Advice::UseAndRefresh(key) | Advice::RefreshFirst(key) => Ok(key),
+            // Purged between the load and now, by a denial of another load.
+            Advice::Load => Err(KmsError::Unavailable("the key was withdrawn while it was loaded".into()).into()),
+        }
+    }
+
+    async fn load(self: &Arc<Self>, which: Which, place: Option<Place>) -> Result<(), KeyError> {
+        let this = self.clone();
+        let wanted = which.clone();
+        let started = async {
+            let run = async move {
+                let outcome = this.fetch(&wanted, place).await;
+                match &outcome {
+                    Ok((id, key)) => this.cache.put(&wanted, *id, key.clone()),
+                    Err(error) if error.purges() => this.cache.purge(&wanted),
+                    Err(_) => this.cache.failed(&wanted),
+                }
+                outcome.map(|_| ())
+            };
+            self.runner.run(run).await.unwrap_or(Err(KeyError::ShuttingDown))
+        };
+        let outcome = self.loads.get_with(which.clone(), started).await;
+        if outcome.is_ok() {
+            self.loads.invalidate(&which).await;
+        }
+        outcome
+    }
+
+    async fn fetch(&self, which: &Which, place: Option<Place>) -> Result<(u32, DataKey), KeyError> {
+        match which {
+            Which::Id(table, id) => {
+                let not_there = || KeyError::NotInVault { table: table.clone(), id: *id };
+                let row = self.store.row(*id).await?.ok_or_else(not_there)?;
+                if row.scope != *table {
+                    return Err(KeyError::OtherTable { table: table.clone(), id: *id });
+                }
+                Ok((*id, self.unwrap(&row, table).await?))
+            }
+            Which::Active(table) => self.active(table, place).await,
+        }
+    }
+
+    /// The newest active key of `table`, made if there is none at all.
+    async fn active(&self, table: &str, place: Option<Place>) -> Result<(u32, DataKey), KeyError> {
+        for _ in 0..ATTEMPTS {
+            let rows = self.store.rows(table, PURPOSE_DATA).await?;
+            for row in &rows {
+                // Newer rows are unwrapped too: a state that somebody changed must not go unnoticed.
+                let key = self.unwrap(row, table).await?;
+                if row.state == STATE_ACTIVE {
+                    return Ok((row.id, key));
+                }
+            }
+            if !rows.is_empty() {
+                return Err(KeyError::NoActiveKey { table: table.to_owned() });
+            }
+            if let Some(place) = &place
+                && self.store.holds_sealed(&place.table, &place.columns).await?
+            {
+                // Another proxy may have made the key and used it since the rows were read.
+                if self.store.rows(table, PURPOSE_DATA).await?.is_empty() {
+                    return Err(KeyError::VaultLost { table: table.to_owned() });
+                }
+                continue;
+            }
+            self.make(table).await?;
+            // Made or lost to another proxy: only what the vault now holds is used.
+        }
+        Err(KeyError::Vault { detail: format!("no data key could be made for {table}"), retryable: true })
+    }
+
+    /// Makes a data key and commits it, unless another proxy is first. The key is unwrapped once, for the
+    /// MAC, while the row is locked and nobody else sees it.
+    async fn make(&self, table: &str) -> Result<(), KeyError> {
+        self.store.create().await?;
+        let id = random_id()?;
+        let context = EncryptionContext::data_key(table, id, &self.static_pairs);
+        let wrapped = self.provider.generate_data_key_without_plaintext(&context).await?;
+        let row = VaultRow {
+            id,
+            scope: table.to_owned(),
+            purpose: PURPOSE_DATA.to_owned(),
+            version: 1,
+            state: STATE_ACTIVE.to_owned(),
+            kms_key: wrapped.kms_key,
+            context,
+            wrapped: wrapped.blob,
+            created_at: vault::now(),
+            mac: Vec::new(),
+        };
+        let Some(pending) = self.store.insert(&row).await? else { return Ok(()) };
+        let key = self.decrypt(&row).await?;
+        pending.commit(id, row.mac_with(&key)?).await?;
+        tracing::info!(table, id, "made a data key");
+        Ok(())
+    }
+
+    async fn unwrap(&self, row: &VaultRow, table: &str) -> Result<DataKey, KeyError> {
+        if !row.belongs_to(table) {
+            return Err(KeyError::VaultRow { id: row.id });
+        }
+        let key = self.decrypt(row).await?;
+        row.verify(&key)?;
+        Ok(key)
+    }
+
+    async fn decrypt(&self, row: &VaultRow) -> Result<DataKey, KeyError> {
+        let plaintext = self.provider.decrypt(&row.context, &row.wrapped).await.map_err(|error| match error {
+            KmsError::InvalidCiphertext => KeyError::VaultRow { id: row.id },
+            error => error.into(),
+        })?;
+        DataKey::new(plaintext.expose()).ok_or(KeyError::VaultRow { id: row.id })
+    }
+}
+
+/// 1 to 2³¹ − 1: the upper half is the format's flag for padding.
+fn random_id() -> Result<u32, KeyError> {
+    loop {
+        let mut bytes = [0; 4];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| KmsError::Rejected { code: "no random numbers".into() })?;
+        let id = u32::from_be_bytes(bytes) & !crate::seal::format::PADDED;
+        if id != 0 {
+            return Ok(id);
+        }
+    }
+}

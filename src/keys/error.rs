@@ -1,0 +1,174 @@
+//! Why a value could not be sealed or opened: whose fault it is, whether trying again can help, and how
+//! it is told to a MySQL client. No text here holds a value, a key or a password.
+
+use super::provider::KmsError;
+use crate::seal::SealError;
+use crate::seal::direct::MAX_PLAINTEXT;
+
+/// Where the cause is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The value itself, or the place it was found in.
+    Value,
+    /// The table of wrapped data keys.
+    Vault,
+    Kms,
+    /// The configuration or the keyring file.
+    Config,
+    /// The proxy itself.
+    Proxy,
+}
+
+/// The text names table and column as `schema.table.column`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    #[error(
+        "a value in {column} is not sealed; it was written around the proxy or before the column was protected; \
+         seal existing rows before reading them through the proxy"
+    )]
+    NotSealed { column: String },
+    #[error(
+        "a value in {column} was sealed for another table or column or under another encryption context, or was changed; \
+         restore the original value, or set sealed_as if the table or column was renamed"
+    )]
+    WrongPlace { column: String },
+    #[error(
+        "a value in {table} is sealed with data key {id}, which the vault does not hold; \
+         restore the vault's rows from a backup"
+    )]
+    NotInVault { table: String, id: u32 },
+    #[error("a value in {table} is sealed with data key {id}, which belongs to another table")]
+    OtherTable { table: String, id: u32 },
+    #[error("a value in {column} begins like a sealed value but is not whole: it was cut or changed")]
+    Malformed { column: String },
+    #[error("a value in {column} was sealed by a newer version: {reason}; upgrade the proxy")]
+    UnknownFormat { column: String, reason: SealError },
+    #[error(
+        "row {id} of the vault is not as it was written; restore it from a backup of the vault: no value is sealed or opened with it"
+    )]
+    VaultRow { id: u32 },
+    #[error(
+        "{table} already holds sealed values, but the vault holds no data key for it; \
+         restore the vault's rows, or set sealed_as if the table was renamed: no new key is made"
+    )]
+    VaultLost { table: String },
+    #[error("the vault cannot be used: {detail}")]
+    Vault { detail: String, retryable: bool },
+    #[error("the vault holds data keys for {table}, but none of them is active")]
+    NoActiveKey { table: String },
+    #[error("KMS: {0}")]
+    Kms(#[from] KmsError),
+    #[error(
+        "a value for {column} has more than {MAX_PLAINTEXT} bytes, which KMS does not encrypt; \
+         shorten it, or seal the column in envelope mode"
+    )]
+    TooLongForKms { column: String },
+    #[error("the empty string for {column} cannot be encrypted by KMS; set `empty: as_is` or use envelope mode")]
+    Empty { column: String },
+    #[error("a value for {column} cannot be sealed: {reason}")]
+    CannotSeal { column: String, reason: SealError },
+    #[error("{0}")]
+    Config(String),
+    #[error("the proxy is shutting down")]
+    ShuttingDown,
+}
+
+impl KeyError {
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotSealed { .. }
+            | Self::WrongPlace { .. }
+            | Self::OtherTable { .. }
+            | Self::Malformed { .. }
+            | Self::UnknownFormat { .. }
+            | Self::TooLongForKms { .. }
+            | Self::Empty { .. } => Fault::Value,
+            Self::NotInVault { .. }
+            | Self::VaultRow { .. }
+            | Self::VaultLost { .. }
+            | Self::Vault { .. }
+            | Self::NoActiveKey { .. } => Fault::Vault,
+            Self::Kms(KmsError::Keyring(_) | KmsError::Unsuitable(_) | KmsError::Config(_)) | Self::Config(_) => {
+                Fault::Config
+            }
+            Self::Kms(_) => Fault::Kms,
+            Self::CannotSeal { .. } | Self::ShuttingDown => Fault::Proxy,
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody's doing.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Kms(KmsError::Unavailable(_)) | Self::Vault { retryable: true, .. } | Self::ShuttingDown)
+    }
+
+    /// Whether a cached key must not be used any longer. Everything else may pass by itself, and the
+    /// cached key serves up to its `max_stale`.
+    pub fn purges(&self) -> bool {
+        match self {
+            Self::Kms(error) => !matches!(error, KmsError::Unavailable(_)),
+            Self::Vault { .. } | Self::ShuttingDown => false,
+            _ => true,
+        }
+    }
+
+    /// The stable code, `SW-19nn`; `docs/errors.md` explains each.
+    pub fn sw_code(&self) -> &'static str {
+        match self {
+            Self::NotSealed { .. } => "SW-1901",
+            Self::WrongPlace { .. } | Self::OtherTable { .. } => "SW-1902",
+            Self::NotInVault { .. } => "SW-1903",
+            Self::Malformed { .. } => "SW-1904",
+            Self::UnknownFormat { .. } => "SW-1905",
+            Self::VaultRow { .. } => "SW-1906",
+            Self::VaultLost { .. } => "SW-1907",
+            Self::Vault { .. } => "SW-1908",
+            Self::NoActiveKey { .. } => "SW-1909",
+            Self::Kms(KmsError::Denied { .. }) => "SW-1910",
+            Self::Kms(KmsError::Unavailable(_)) => "SW-1911",
+            Self::Kms(KmsError::WrongKey | KmsError::InvalidCiphertext) => "SW-1912",
+            Self::Kms(KmsError::Unsuitable(_)) => "SW-1913",
+            Self::Kms(KmsError::Config(_)) | Self::Config(_) => "SW-1914",
+            Self::Kms(KmsError::Keyring(_)) => "SW-1915",
+            Self::Kms(KmsError::Rejected { .. }) => "SW-1916",
+            Self::TooLongForKms { .. } => "SW-1920",
+            Self::Empty { .. } => "SW-1921",
+            Self::CannotSeal { .. } => "SW-1922",
+            Self::ShuttingDown => "SW-1930",
+        }
+    }
+
+    /// The MySQL error number and SQLSTATE that fit best, so that drivers classify the error.
+    pub fn mysql_error(&self) -> (u16, &'static str) {
+        match self {
+            // ER_DATA_TOO_LONG
+            Self::TooLongForKms { .. } | Self::CannotSeal { reason: SealError::TooLong, .. } => (1406, "22001"),
+            // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
+            Self::Empty { .. } => (1366, "HY000"),
+            // ER_SERVER_SHUTDOWN
+            Self::ShuttingDown => (1053, "08S01"),
+            // ER_UNKNOWN_ERROR
+            _ => (1105, "HY000"),
+        }
+    }
+
+    pub fn errno(&self) -> u16 {
+        self.mysql_error().0
+    }
+
+    pub fn sqlstate(&self) -> &'static str {
+        self.mysql_error().1
+    }
+
+    /// What went wrong while opening a value of `column`.
+    pub(super) fn opening(column: String, error: SealError) -> Self {
+        match error {
+            SealError::NotSealed => Self::NotSealed { column },
+            SealError::Authentication => Self::WrongPlace { column },
+            SealError::UnknownAlgorithm(_) | SealError::UnknownSearchVersion(_) => {
+                Self::UnknownFormat { column, reason: error }
+            }
+            SealError::Library => Self::CannotSeal { column, reason: error },
+            SealError::Malformed | SealError::Pad | SealError::TooLong => Self::Malformed { column },
+        }
+    }
+}

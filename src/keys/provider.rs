@@ -1,0 +1,138 @@
+//! What the proxy needs of a KMS, and which one does it. Terms are those of the AWS KMS API.
+
+use super::context::EncryptionContext;
+use super::providers::{aws::AwsProvider, local::LocalProvider};
+use crate::config::{Config, Provider as Configured};
+use crate::control::Control;
+use crate::seal::Plaintext;
+
+/// Why a KMS call failed. Texts are safe to show: never a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KmsError {
+    /// The key is disabled, deleted or unknown, or its use is not allowed.
+    #[error("refused: {code}: {detail}")]
+    Denied { code: String, detail: String },
+    /// Not reached, timed out, throttled, or failing; may pass by itself.
+    #[error("not available: {0}")]
+    Unavailable(String),
+    #[error(
+        "neither kms.key nor a key of kms.previous wrapped this; if the alias points to a new key, list the old one under kms.previous"
+    )]
+    WrongKey,
+    #[error("the ciphertext does not belong to this encryption context, or was changed")]
+    InvalidCiphertext,
+    #[error("the key cannot be used: {0}; it must be a symmetric encryption key")]
+    Unsuitable(String),
+    #[error("{0}")]
+    Config(String),
+    #[error("keyring: {0}")]
+    Keyring(String),
+    #[error("refused the call: {code}")]
+    Rejected { code: String },
+}
+
+/// A data key as KMS wrapped it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// The ARN of the KMS key, as the answer named it.
+    pub kms_key: String,
+    pub blob: Vec<u8>,
+}
+
+/// What [`Provider::describe`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDescription {
+    /// The ARN of the KMS key; what stands for it elsewhere.
+    pub key: String,
+    pub region: Option<String>,
+}
+
+/// Clones share what they hold.
+#[derive(Clone)]
+pub enum Provider {
+    Aws(AwsProvider),
+    Local(LocalProvider),
+    /// Values pass unchanged: no method below is ever called.
+    None,
+}
+
+impl Provider {
+    pub fn start(config: &Config) -> Result<Self, KmsError> {
+        Ok(match &config.kms.provider {
+            Configured::Aws => Self::Aws(AwsProvider::new(&config.kms)?),
+            Configured::Local { keyring } => Self::Local(LocalProvider::open_or_create(keyring)?),
+            Configured::None => Self::None,
+        })
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Aws(_) => "aws",
+            Self::Local(_) => "local",
+            Self::None => "none",
+        }
+    }
+
+    /// A new 256-bit data key, wrapped; its plaintext is not asked for.
+    pub async fn generate_data_key_without_plaintext(
+        &self,
+        context: &EncryptionContext,
+    ) -> Result<WrappedKey, KmsError> {
+        match self {
+            Self::Aws(aws) => aws.generate_data_key_without_plaintext(context).await,
+            Self::Local(local) => local.generate_data_key_without_plaintext(context),
+            Self::None => Err(no_provider()),
+        }
+    }
+
+    /// Encrypts up to 4,096 bytes.
+    pub async fn encrypt(&self, context: &EncryptionContext, value: &Plaintext) -> Result<Vec<u8>, KmsError> {
+        match self {
+            Self::Aws(aws) => aws.encrypt(context, value).await,
+            Self::Local(local) => local.encrypt(context, value.expose()),
+            Self::None => Err(no_provider()),
+        }
+    }
+
+    /// Decrypts with the configured keys only, whatever key the blob names.
+    pub async fn decrypt(&self, context: &EncryptionContext, blob: &[u8]) -> Result<Plaintext, KmsError> {
+        match self {
+            Self::Aws(aws) => aws.decrypt(context, blob).await,
+            Self::Local(local) => local.decrypt(context, blob),
+            Self::None => Err(no_provider()),
+        }
+    }
+
+    /// Resolves the configured key and checks that it is a symmetric encryption key. The name is as
+    /// configured where the account may not describe keys.
+    pub async fn describe(&self) -> Result<KeyDescription, KmsError> {
+        match self {
+            Self::Aws(aws) => aws.describe().await,
+            Self::Local(local) => Ok(KeyDescription { key: local.key_name(), region: None }),
+            Self::None => Err(no_provider()),
+        }
+    }
+}
+
+fn no_provider() -> KmsError {
+    KmsError::Config("the provider is none: there are no keys".into())
+}
+
+/// Where KMS and vault calls run: on the control runtime, whichever worker awaits them.
+#[derive(Clone)]
+pub enum Runner {
+    Control(Control),
+    #[cfg(test)]
+    Here,
+}
+
+impl Runner {
+    /// `None`: the runtime is shutting down.
+    pub async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        match self {
+            Self::Control(control) => control.run(future).await,
+            #[cfg(test)]
+            Self::Here => tokio::spawn(future).await.ok(),
+        }
+    }
+}

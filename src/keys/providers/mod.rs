@@ -1,0 +1,4 @@
+//! One file per KMS.
+
+pub mod aws;
+pub mod local;

@@ -1,0 +1,93 @@
+//! What `sealwire check` shows of the keys: a real round trip through KMS, and whether the vault is there.
+
+use std::time::{Duration, Instant};
+
+use super::Keys;
+use super::context::EncryptionContext;
+use super::error::KeyError;
+use super::provider::{KmsError, Provider};
+use crate::config::KmsMode;
+use crate::seal::Plaintext;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysReport {
+    /// `aws`, `local` or `none`.
+    pub provider: &'static str,
+    /// The KMS key's ARN where it can be known.
+    pub key: Option<String>,
+    pub region: Option<String>,
+    pub endpoint: Option<String>,
+    /// The modes in use, each of which made its round trip.
+    pub modes: Vec<KmsMode>,
+    /// The slowest round trip: two KMS calls.
+    pub latency: Duration,
+    /// Data keys in the vault. `None`: there is no vault yet, or no column needs one.
+    pub data_keys: Option<u64>,
+}
+
+impl Keys {
+    /// Wraps and unwraps with KMS in every mode that a column uses, and counts the vault's rows. Makes
+    /// nothing in the backend.
+    pub async fn check(&self) -> Result<KeysReport, KeyError> {
+        let inner = self.inner.clone();
+        let run = async move {
+            let config = &inner.config;
+            let provider = &inner.envelope.provider;
+            let mut report = KeysReport {
+                provider: provider.name(),
+                key: None,
+                region: None,
+                endpoint: config.kms.endpoint.clone(),
+                modes: Vec::new(),
+                latency: Duration::ZERO,
+                data_keys: None,
+            };
+            if matches!(provider, Provider::None) {
+                return Ok(report);
+            }
+            let description = provider.describe().await?;
+            report.key = Some(description.key);
+            report.region = description.region;
+            for mode in [KmsMode::Envelope, KmsMode::Direct] {
+                let table = config.tables.iter().find(|(_, table)| {
+                    table.columns.values().any(|column| column.mode.unwrap_or(config.kms.mode) == mode)
+                });
+                let Some((name, table)) = table else { continue };
+                let scope = table.sealed_as.as_ref().unwrap_or(name).to_string();
+                let started = Instant::now();
+                round_trip(provider, mode, &scope, &config.kms.encryption_context).await?;
+                report.latency = report.latency.max(started.elapsed());
+                report.modes.push(mode);
+            }
+            if report.modes.contains(&KmsMode::Envelope) {
+                report.data_keys = inner.envelope.store.count().await?;
+            }
+            Ok(report)
+        };
+        self.inner.envelope.runner.run(run).await.unwrap_or(Err(KeyError::ShuttingDown))
+    }
+}
+
+async fn round_trip(
+    provider: &Provider,
+    mode: KmsMode,
+    table: &str,
+    fixed: &std::collections::BTreeMap<String, String>,
+) -> Result<(), KmsError> {
+    match mode {
+        KmsMode::Envelope => {
+            // Id 0 is never given to a row.
+            let context = EncryptionContext::data_key(table, 0, fixed);
+            let wrapped = provider.generate_data_key_without_plaintext(&context).await?;
+            let key = provider.decrypt(&context, &wrapped.blob).await?;
+            if key.expose().len() == 32 { Ok(()) } else { Err(KmsError::InvalidCiphertext) }
+        }
+        KmsMode::Direct => {
+            let context = EncryptionContext::direct(table, fixed);
+            let probe = Plaintext::new(b"sealwire check".to_vec());
+            let blob = provider.encrypt(&context, &probe).await?;
+            let opened = provider.decrypt(&context, &blob).await?;
+            if opened.expose() == probe.expose() { Ok(()) } else { Err(KmsError::InvalidCiphertext) }
+        }
+    }
+}

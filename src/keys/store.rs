@@ -1,0 +1,317 @@
+//! The vault as a table of the backend, read and written over the control link. Nothing here is trusted:
+//! [`super::vault`] checks what was read.
+
+use std::collections::BTreeMap;
+#[cfg(test)]
+use std::sync::{Arc, Mutex};
+
+use mysql_async::prelude::*;
+use mysql_async::{Conn, Row, Transaction, TxOpts, Value};
+
+use super::context::EncryptionContext;
+use super::error::KeyError;
+use super::vault::VaultRow;
+use crate::config::TableName;
+use crate::control::Control;
+use crate::seal::GUARD_PATTERN;
+
+const ER_BAD_DB: u16 = 1049;
+const ER_DUP_ENTRY: u16 = 1062;
+const ER_NO_SUCH_TABLE: u16 = 1146;
+const ER_LOCK_WAIT_TIMEOUT: u16 = 1205;
+const ER_LOCK_DEADLOCK: u16 = 1213;
+
+const COLUMNS: &str = "id, scope, purpose, version, state, kms_key, CAST(context AS CHAR), wrapped, mac, \
+                       DATE_FORMAT(created_at, '%Y-%m-%d %H:%i:%s')";
+
+#[derive(Clone)]
+pub enum Store {
+    Sql {
+        control: Control,
+        table: TableName,
+    },
+    #[cfg(test)]
+    Memory(Arc<Mutex<Vec<VaultRow>>>),
+}
+
+/// A row that was inserted but not committed; dropped, it is rolled back.
+pub enum Pending {
+    Sql(Transaction<'static>, String),
+    #[cfg(test)]
+    Memory(Arc<Mutex<Vec<VaultRow>>>),
+}
+
+impl Store {
+    /// The rows of a scope, newest version first. A vault that does not exist holds none.
+    pub async fn rows(&self, scope: &str, purpose: &str) -> Result<Vec<VaultRow>, KeyError> {
+        match self {
+            Self::Sql { control, table } => {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM {} WHERE scope = ? AND purpose = ? ORDER BY version DESC",
+                    quoted(table)
+                );
+                select(control, &sql, (scope, purpose)).await
+            }
+            #[cfg(test)]
+            Self::Memory(rows) => {
+                let mut found: Vec<VaultRow> = rows.lock().unwrap().clone();
+                found.retain(|row| row.scope == scope && row.purpose == purpose);
+                found.sort_by_key(|row| std::cmp::Reverse(row.version));
+                Ok(found)
+            }
+        }
+    }
+
+    pub async fn row(&self, id: u32) -> Result<Option<VaultRow>, KeyError> {
+        match self {
+            Self::Sql { control, table } => {
+                let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?", quoted(table));
+                Ok(select(control, &sql, (id,)).await?.pop())
+            }
+            #[cfg(test)]
+            Self::Memory(rows) => Ok(rows.lock().unwrap().iter().find(|row| row.id == id).cloned()),
+        }
+    }
+
+    /// How many rows there are; `None`: there is no vault yet.
+    pub async fn count(&self) -> Result<Option<u64>, KeyError> {
+        match self {
+            Self::Sql { control, table } => {
+                let mut conn = connection(control).await?;
+                match conn.query_first::<u64, _>(format!("SELECT COUNT(*) FROM {}", quoted(table))).await {
+                    Ok(count) => Ok(count),
+                    Err(error) if missing(&error) => Ok(None),
+                    Err(error) => Err(failure(error)),
+                }
+            }
+            #[cfg(test)]
+            Self::Memory(rows) => Ok(Some(rows.lock().unwrap().len() as u64)),
+        }
+    }
+
+    /// Makes schema and table where they are missing. Needs CREATE only then.
+    pub async fn create(&self) -> Result<(), KeyError> {
+        if self.count().await?.is_some() {
+            return Ok(());
+        }
+        match self {
+            Self::Sql { control, table } => {
+                let mut conn = connection(control).await?;
+                let schema = quote(&table.schema);
+                let found: Option<u8> = conn
+                    .exec_first("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?", (&table.schema,))
+                    .await
+                    .map_err(failure)?;
+                if found.is_none() {
+                    conn.query_drop(format!("CREATE DATABASE IF NOT EXISTS {schema}")).await.map_err(failure)?;
+                }
+                conn.query_drop(table_definition(table)).await.map_err(failure)
+            }
+            #[cfg(test)]
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Inserts `row` and leaves the transaction open. `None`: another row has its id, or its scope,
+    /// purpose and version; waits for one that is not committed yet.
+    pub async fn insert(&self, row: &VaultRow) -> Result<Option<Pending>, KeyError> {
+        match self {
+            Self::Sql { control, table } => {
+                let mut transaction = control.pool().start_transaction(TxOpts::default()).await.map_err(failure)?;
+                let sql = format!(
+                    "INSERT INTO {} (id, scope, purpose, version, state, kms_key, context, wrapped, mac, created_at) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?)",
+                    quoted(table)
+                );
+                let context =
+                    serde_json::to_string(row.context.pairs()).map_err(|error| unusable(&error.to_string()))?;
+                let values: Vec<Value> = vec![
+                    row.id.into(),
+                    (&row.scope).into(),
+                    (&row.purpose).into(),
+                    row.version.into(),
+                    (&row.state).into(),
+                    (&row.kms_key).into(),
+                    context.into(),
+                    (&row.wrapped).into(),
+                    (&row.created_at).into(),
+                ];
+                match transaction.exec_drop(sql, values).await {
+                    Ok(()) => {
+                        let sql = format!("UPDATE {} SET mac = ? WHERE id = {}", quoted(table), row.id);
+                        Ok(Some(Pending::Sql(transaction, sql)))
+                    }
+                    Err(error) if lost_the_race(&error) => {
+                        let _ = transaction.rollback().await;
+                        Ok(None)
+                    }
+                    Err(error) => Err(failure(error)),
+                }
+            }
+            #[cfg(test)]
+            Self::Memory(rows) => {
+                let taken = |other: &VaultRow| {
+                    other.id == row.id
+                        || (&other.scope, &other.purpose, other.version) == (&row.scope, &row.purpose, row.version)
+                };
+                let mut rows_now = rows.lock().unwrap();
+                if rows_now.iter().any(taken) {
+                    return Ok(None);
+                }
+                rows_now.push(row.clone());
+                Ok(Some(Pending::Memory(rows.clone())))
+            }
+        }
+    }
+
+    /// Whether one of `columns` of `table` holds a value that looks sealed. Reads the whole table when
+    /// none does.
+    pub async fn holds_sealed(&self, table: &TableName, columns: &[String]) -> Result<bool, KeyError> {
+        match self {
+            Self::Sql { control, .. } => {
+                let mut conn = connection(control).await?;
+                let known: Vec<(String, String)> = conn
+                    .exec(
+                        "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS \
+                         WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+                        (&table.schema, &table.table),
+                    )
+                    .await
+                    .map_err(failure)?;
+                let conditions: Vec<String> = known
+                    .iter()
+                    .filter(|(name, _)| columns.iter().any(|column| column.to_lowercase() == name.to_lowercase()))
+                    .filter_map(|(name, data_type)| looks_sealed(&quote(name), data_type))
+                    .collect();
+                if conditions.is_empty() {
+                    return Ok(false);
+                }
+                let sql = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", quoted(table), conditions.join(" OR "));
+                Ok(conn.query_first::<u8, _>(sql).await.map_err(failure)?.is_some())
+            }
+            #[cfg(test)]
+            Self::Memory(_) => Ok(table.schema == "sealed"),
+        }
+    }
+}
+
+impl Pending {
+    /// Puts the MAC into the row and commits it.
+    pub async fn commit(self, id: u32, mac: Vec<u8>) -> Result<(), KeyError> {
+        match self {
+            Self::Sql(mut transaction, sql) => {
+                transaction.exec_drop(sql, (mac,)).await.map_err(failure)?;
+                transaction.commit().await.map_err(failure)
+            }
+            #[cfg(test)]
+            Self::Memory(rows) => {
+                rows.lock().unwrap().iter_mut().filter(|row| row.id == id).for_each(|row| row.mac = mac.clone());
+                Ok(())
+            }
+        }
+        .map(|()| tracing::debug!(id, "data key committed"))
+    }
+}
+
+fn table_definition(table: &TableName) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {} (
+  id INT UNSIGNED NOT NULL PRIMARY KEY,
+  scope VARCHAR(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  purpose VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  version INT UNSIGNED NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  kms_key VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  context JSON NOT NULL,
+  wrapped VARBINARY(6144) NOT NULL,
+  mac VARBINARY(32) NOT NULL,
+  created_at DATETIME NOT NULL,
+  UNIQUE KEY scope_purpose_version (scope, purpose, version)
+) ENGINE=InnoDB COMMENT='Wrapped data keys of Sealwire: values cannot be opened without these rows'",
+        quoted(table)
+    )
+}
+
+/// The condition under which a column of that type looks sealed; `None`: it cannot hold sealed values.
+fn looks_sealed(column: &str, data_type: &str) -> Option<String> {
+    match data_type.to_ascii_lowercase().as_str() {
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => {
+            Some(format!("{column} REGEXP '{GUARD_PATTERN}'"))
+        }
+        "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+            Some(format!("(SUBSTRING({column}, 1, 3) = x'a50100' AND LENGTH({column}) >= 35)"))
+        }
+        _ => None,
+    }
+}
+
+async fn connection(control: &Control) -> Result<Conn, KeyError> {
+    control.pool().get_conn().await.map_err(failure)
+}
+
+async fn select(
+    control: &Control,
+    sql: &str,
+    params: impl Into<mysql_async::Params> + Send,
+) -> Result<Vec<VaultRow>, KeyError> {
+    let mut conn = connection(control).await?;
+    match conn.exec::<Row, _, _>(sql, params.into()).await {
+        Ok(rows) => rows.into_iter().map(|row| parse(row).ok_or_else(|| unusable("a row cannot be read"))).collect(),
+        Err(error) if missing(&error) => Ok(Vec::new()),
+        Err(error) => Err(failure(error)),
+    }
+}
+
+fn parse(mut row: Row) -> Option<VaultRow> {
+    fn take<T: FromValue>(row: &mut Row, at: usize) -> Option<T> {
+        row.take_opt(at)?.ok()
+    }
+    let context: String = take(&mut row, 6)?;
+    let pairs: BTreeMap<String, String> = serde_json::from_str(&context).ok()?;
+    Some(VaultRow {
+        id: take(&mut row, 0)?,
+        scope: take(&mut row, 1)?,
+        purpose: take(&mut row, 2)?,
+        version: take(&mut row, 3)?,
+        state: take(&mut row, 4)?,
+        kms_key: take(&mut row, 5)?,
+        context: EncryptionContext::new(pairs),
+        wrapped: take(&mut row, 7)?,
+        mac: take(&mut row, 8)?,
+        created_at: take(&mut row, 9)?,
+    })
+}
+
+fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+fn quoted(table: &TableName) -> String {
+    format!("{}.{}", quote(&table.schema), quote(&table.table))
+}
+
+fn server_code(error: &mysql_async::Error) -> Option<u16> {
+    match error {
+        mysql_async::Error::Server(error) => Some(error.code),
+        _ => None,
+    }
+}
+
+fn missing(error: &mysql_async::Error) -> bool {
+    matches!(server_code(error), Some(ER_BAD_DB | ER_NO_SUCH_TABLE))
+}
+
+/// Duplicates, and what a lock or a cluster's certification says instead.
+fn lost_the_race(error: &mysql_async::Error) -> bool {
+    matches!(server_code(error), Some(ER_DUP_ENTRY | ER_LOCK_WAIT_TIMEOUT | ER_LOCK_DEADLOCK))
+}
+
+/// The server's message names tables and accounts; the values bound here are not secret.
+fn failure(error: mysql_async::Error) -> KeyError {
+    let retryable = !matches!(error, mysql_async::Error::Server(_));
+    KeyError::Vault { detail: error.to_string(), retryable }
+}
+
+fn unusable(detail: &str) -> KeyError {
+    KeyError::Vault { detail: detail.into(), retryable: false }
+}

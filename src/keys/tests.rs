@@ -1,0 +1,270 @@
+//! Sealing and opening through the border, with the local keyring and a vault in memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::vault::VaultRow;
+use super::*;
+use crate::catalog::{Physical, Width};
+use crate::config::*;
+use crate::seal::Scope;
+
+type Rows = Arc<Mutex<Vec<VaultRow>>>;
+
+fn config(folder: &Path) -> Config {
+    Config {
+        listen: Vec::new(),
+        tls: ClientTls { mode: ClientTlsMode::Disabled, cert: None, key: None },
+        backend: Backend {
+            address: BackendAddress::Tcp("127.0.0.1".into(), 1),
+            tls: BackendTls { mode: BackendTlsMode::Disabled, ca: None, cert: None, key: None },
+            control: crate::config::Control { user: "u".into(), password: Secret::new(String::new()) },
+            connect_timeout: Duration::from_secs(1),
+        },
+        kms: Kms {
+            provider: crate::config::Provider::Local { keyring: folder.join("keyring.json") },
+            mode: KmsMode::Envelope,
+            key: None,
+            previous: Vec::new(),
+            region: None,
+            endpoint: None,
+            fips: false,
+            concurrency: 4,
+            cache: KeyCache { ttl: Duration::from_secs(300), max_stale: Duration::from_secs(3600) },
+            encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
+            accept_contexts: Vec::new(),
+        },
+        vault: TableName::new("sealwire", "data_keys"),
+        catalog: CatalogConfig { max_age: Duration::from_secs(1) },
+        workers: 1,
+        tables: BTreeMap::new(),
+    }
+}
+
+fn keys(config: Config, rows: &Rows) -> Keys {
+    Keys::with(&Arc::new(config), Store::Memory(rows.clone()), Runner::Here).unwrap()
+}
+
+fn column(schema: &str, name: &str, mode: KmsMode) -> Arc<ProtectedColumn> {
+    let table = TableName::new(schema, "users");
+    Arc::new(ProtectedColumn {
+        scope: Scope { table: table.to_string(), column: name.into() },
+        table,
+        name: name.into(),
+        mode,
+        physical: Physical::Text,
+        width: Width::Characters(255),
+        empty: EmptyPolicy::Refuse,
+        pad: None,
+        nullable: true,
+    })
+}
+
+fn text(value: &str) -> Plaintext {
+    Plaintext::new(value.as_bytes().to_vec())
+}
+
+async fn seal(keys: &Keys, column: &Arc<ProtectedColumn>, value: &str) -> Result<Vec<u8>, KeyError> {
+    Ok(keys.seal(vec![(column.clone(), text(value))]).await?.remove(0))
+}
+
+async fn open(keys: &Keys, column: &Arc<ProtectedColumn>, stored: &[u8]) -> Result<String, KeyError> {
+    let value = keys.open(vec![(column.clone(), stored.to_vec())]).await?.remove(0);
+    Ok(String::from_utf8(value.expose().to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_batch_keeps_its_order_in_both_modes() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys(config(folder.path()), &Rows::default());
+    let (envelope, direct) = (column("shop", "email", KmsMode::Envelope), column("shop", "tax", KmsMode::Direct));
+    let values: Vec<_> = (0..50)
+        .map(|at| (if at % 3 == 0 { direct.clone() } else { envelope.clone() }, text(&format!("value {at}"))))
+        .collect();
+    let columns: Vec<_> = values.iter().map(|(column, _)| column.clone()).collect();
+    let sealed = keys.seal(values).await.unwrap();
+    let opened = keys.open(columns.into_iter().zip(sealed).collect()).await.unwrap();
+    for (at, value) in opened.iter().enumerate() {
+        assert_eq!(value.expose(), format!("value {at}").as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn the_first_value_waits_for_its_key_and_later_ones_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys(config(folder.path()), &Rows::default());
+    let email = column("shop", "email", KmsMode::Envelope);
+    assert!(keys.seal_now(&email, &text("a")).is_none());
+    let first = seal(&keys, &email, "a").await.unwrap();
+    assert!(keys.seal_now(&email, &text("b")).unwrap().is_ok());
+    assert_eq!(keys.open_now(&email, &first).unwrap().unwrap().expose(), b"a");
+}
+
+#[tokio::test]
+async fn proxies_that_start_at_once_use_one_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = Rows::default();
+    let email = column("shop", "email", KmsMode::Envelope);
+    let proxies: Vec<_> = (0..8).map(|_| keys(config(folder.path()), &rows)).collect();
+    let mut running = tokio::task::JoinSet::new();
+    for proxy in proxies.clone() {
+        let email = email.clone();
+        running.spawn(async move { seal(&proxy, &email, "v").await.unwrap() });
+    }
+    for stored in running.join_all().await {
+        assert_eq!(open(&proxies[0], &email, &stored).await.unwrap(), "v");
+    }
+    assert_eq!(rows.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_value_moved_to_another_column_or_table_does_not_open_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys(config(folder.path()), &Rows::default());
+    for mode in [KmsMode::Envelope, KmsMode::Direct] {
+        let stored = seal(&keys, &column("shop", "email", mode), "a@b.c").await.unwrap();
+        let error = open(&keys, &column("archive", "email", mode), &stored).await.unwrap_err();
+        assert_eq!((error.sw_code(), error.fault()), ("SW-1902", Fault::Value), "{error}");
+        assert!(error.to_string().contains("archive.users.email"), "{error}");
+        if mode == KmsMode::Envelope {
+            let error = open(&keys, &column("shop", "phone", mode), &stored).await.unwrap_err();
+            assert_eq!(error.sw_code(), "SW-1902");
+        }
+    }
+}
+
+#[tokio::test]
+async fn plaintext_in_a_protected_column_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys(config(folder.path()), &Rows::default());
+    for mode in [KmsMode::Envelope, KmsMode::Direct] {
+        for value in ["", "jane@example.org", "c2VjcmV0"] {
+            let error = open(&keys, &column("shop", "email", mode), value.as_bytes()).await.unwrap_err();
+            assert_eq!(error.sw_code(), "SW-1901");
+            assert!(value.is_empty() || !error.to_string().contains(value));
+        }
+    }
+}
+
+#[tokio::test]
+async fn direct_mode_has_the_limits_of_kms() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys(config(folder.path()), &Rows::default());
+    let tax = column("shop", "tax", KmsMode::Direct);
+    assert!(seal(&keys, &tax, &"x".repeat(4096)).await.is_ok());
+    let error = seal(&keys, &tax, &"x".repeat(4097)).await.unwrap_err();
+    assert_eq!((error.sw_code(), error.errno(), error.sqlstate()), ("SW-1920", 1406, "22001"));
+    assert!(error.to_string().contains("4096"), "{error}");
+    assert_eq!(seal(&keys, &tax, "").await.unwrap_err().sw_code(), "SW-1921");
+    let mut as_is = ProtectedColumn { empty: EmptyPolicy::AsIs, ..column_parts(&tax) };
+    as_is.name = "tax".into();
+    let as_is = Arc::new(as_is);
+    assert_eq!(seal(&keys, &as_is, "").await.unwrap(), b"");
+    assert_eq!(open(&keys, &as_is, b"").await.unwrap(), "");
+}
+
+fn column_parts(column: &ProtectedColumn) -> ProtectedColumn {
+    ProtectedColumn {
+        table: column.table.clone(),
+        name: column.name.clone(),
+        scope: column.scope.clone(),
+        mode: column.mode,
+        physical: column.physical,
+        width: column.width,
+        empty: column.empty,
+        pad: column.pad,
+        nullable: column.nullable,
+    }
+}
+
+#[tokio::test]
+async fn a_direct_value_under_an_accepted_context_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = config(folder.path());
+    other.kms.encryption_context = BTreeMap::from([("app".into(), "legacy".into())]);
+    let tax = column("shop", "tax", KmsMode::Direct);
+    let stored = seal(&keys(other, &Rows::default()), &tax, "1234").await.unwrap();
+    let strict = keys(config(folder.path()), &Rows::default());
+    assert_eq!(open(&strict, &tax, &stored).await.unwrap_err().sw_code(), "SW-1902");
+    let mut accepting = config(folder.path());
+    accepting.kms.accept_contexts =
+        vec![BTreeMap::from([("app".into(), "legacy".into()), ("table".into(), "shop.users".into())])];
+    assert_eq!(open(&keys(accepting, &Rows::default()), &tax, &stored).await.unwrap(), "1234");
+}
+
+#[tokio::test]
+async fn a_changed_row_of_the_vault_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let email = column("shop", "email", KmsMode::Envelope);
+    let changes: [fn(&mut VaultRow); 5] = [
+        |row| row.state = "retired".into(),
+        |row| row.version = 9,
+        |row| row.mac.clear(),
+        |row| row.wrapped.reverse(),
+        |row| row.context = context::EncryptionContext::data_key("shop.staff", row.id, &BTreeMap::new()),
+    ];
+    for change in changes {
+        let rows = Rows::default();
+        let stored = seal(&keys(config(folder.path()), &rows), &email, "a").await.unwrap();
+        rows.lock().unwrap().iter_mut().for_each(change);
+        let fresh = keys(config(folder.path()), &rows);
+        for error in [open(&fresh, &email, &stored).await.unwrap_err(), seal(&fresh, &email, "a").await.unwrap_err()] {
+            assert_eq!(error.fault(), if error.sw_code() == "SW-1912" { Fault::Kms } else { Fault::Vault }, "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_its_row_a_value_does_not_open_and_no_new_key_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = Rows::default();
+    // The vault in memory takes every table of this schema for one that holds sealed values.
+    let email = column("sealed", "email", KmsMode::Envelope);
+    let fresh = keys(config(folder.path()), &rows);
+    assert_eq!(seal(&fresh, &email, "a").await.unwrap_err().sw_code(), "SW-1907");
+    assert!(rows.lock().unwrap().is_empty());
+    let shop = column("shop", "email", KmsMode::Envelope);
+    let stored = seal(&fresh, &shop, "a").await.unwrap();
+    rows.lock().unwrap().clear();
+    let restarted = keys(config(folder.path()), &rows);
+    assert_eq!(open(&restarted, &shop, &stored).await.unwrap_err().sw_code(), "SW-1903");
+}
+
+#[tokio::test]
+async fn reserved_pairs_and_ambiguous_names_are_refused_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    for key in ["table", "Purpose", "KEY", "column", "aws:x", "AWS:x", ""] {
+        let mut config = config(folder.path());
+        config.kms.encryption_context = BTreeMap::from([(key.into(), "v".into())]);
+        assert!(Keys::with(&Arc::new(config), Store::Memory(Rows::default()), Runner::Here).is_err(), "{key}");
+    }
+    let mut config = config(folder.path());
+    config.tables.insert(TableName::new("a.b", "c"), TableConfig::default());
+    assert!(Keys::with(&Arc::new(config), Store::Memory(Rows::default()), Runner::Here).is_err());
+}
+
+#[tokio::test]
+async fn the_provider_none_passes_values_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.kms.provider = crate::config::Provider::None;
+    let keys = keys(config, &Rows::default());
+    let email = column("shop", "email", KmsMode::Envelope);
+    assert_eq!(seal(&keys, &email, "a").await.unwrap(), b"a");
+    assert_eq!(open(&keys, &email, b"a").await.unwrap(), "a");
+}
+
+#[tokio::test]
+async fn check_makes_a_round_trip_in_every_mode_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let direct = ColumnConfig { mode: Some(KmsMode::Direct), ..ColumnConfig::default() };
+    let columns = BTreeMap::from([("email".into(), ColumnConfig::default()), ("tax".into(), direct)]);
+    config.tables.insert(TableName::new("shop", "users"), TableConfig { columns, ..TableConfig::default() });
+    let report = keys(config, &Rows::default()).check().await.unwrap();
+    assert_eq!(report.modes, [KmsMode::Envelope, KmsMode::Direct]);
+    assert!(report.key.unwrap().starts_with("local/"));
+    assert_eq!(report.data_keys, Some(0));
+}
