@@ -1,5 +1,5 @@
 //! AWS KMS through the AWS SDK: credentials from the SDK's default chain, retries and their delays the
-//! SDK's own. Keys are always named from the configuration, never taken from a blob or a vault row.
+//! SDK's own. Its futures are boxed: they take tens of kilobytes each. Keys are always named from the configuration, never taken from a blob or a vault row.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,30 +54,29 @@ impl AwsProvider {
     }
 
     async fn client(&self) -> Result<&Client, KmsError> {
-        self.0.client.get_or_try_init(|| connect(&self.0.settings)).await
+        Box::pin(self.0.client.get_or_try_init(|| connect(&self.0.settings))).await
     }
 
     pub async fn generate_data_key_without_plaintext(
         &self,
         context: &EncryptionContext,
     ) -> Result<WrappedKey, KmsError> {
-        let answer = self
+        let call = self
             .client()
             .await?
             .generate_data_key_without_plaintext()
             .key_id(&self.0.settings.key)
             .key_spec(DataKeySpec::Aes256)
             .set_encryption_context(Some(pairs(context)))
-            .send()
-            .await
-            .map_err(failure)?;
+            .send();
+        let answer = Box::pin(call).await.map_err(failure)?;
         let kms_key = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
         let blob = answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner();
         Ok(WrappedKey { kms_key, blob })
     }
 
     pub async fn encrypt(&self, context: &EncryptionContext, value: &Plaintext) -> Result<Vec<u8>, KmsError> {
-        let answer = self
+        let call = self
             .client()
             .await?
             .encrypt()
@@ -85,9 +84,8 @@ impl AwsProvider {
             .encryption_algorithm(EncryptionAlgorithmSpec::SymmetricDefault)
             .set_encryption_context(Some(pairs(context)))
             .plaintext(Blob::new(value.expose()))
-            .send()
-            .await
-            .map_err(failure)?;
+            .send();
+        let answer = Box::pin(call).await.map_err(failure)?;
         Ok(answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner())
     }
 
@@ -108,7 +106,7 @@ impl AwsProvider {
     }
 
     async fn decrypt_with(&self, key: &str, context: &EncryptionContext, blob: &[u8]) -> Result<Plaintext, KmsError> {
-        let answer = self
+        let call = self
             .client()
             .await?
             .decrypt()
@@ -116,9 +114,8 @@ impl AwsProvider {
             .encryption_algorithm(EncryptionAlgorithmSpec::SymmetricDefault)
             .set_encryption_context(Some(pairs(context)))
             .ciphertext_blob(Blob::new(blob))
-            .send()
-            .await
-            .map_err(failure)?;
+            .send();
+        let answer = Box::pin(call).await.map_err(failure)?;
         let plaintext = Plaintext::new(answer.plaintext.ok_or_else(|| incomplete("Plaintext"))?.into_inner());
         let used = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
         if self.is_key(key, &used).await? { Ok(plaintext) } else { Err(KmsError::WrongKey) }
@@ -158,7 +155,7 @@ impl AwsProvider {
 
     async fn describe_key(&self, key: &str) -> Result<KeyDescription, KmsError> {
         let client = self.client().await?;
-        let answer = client.describe_key().key_id(key).send().await.map_err(failure)?;
+        let answer = Box::pin(client.describe_key().key_id(key).send()).await.map_err(failure)?;
         let metadata = answer.key_metadata.ok_or_else(|| incomplete("KeyMetadata"))?;
         if let Some(spec) = metadata.key_spec.as_ref().filter(|spec| **spec != KeySpec::SymmetricDefault) {
             return Err(KmsError::Unsuitable(format!("its KeySpec is {}", spec.as_str())));
@@ -184,7 +181,7 @@ async fn connect(settings: &Settings) -> Result<Client, KmsError> {
     if settings.fips {
         loader = loader.use_fips(true);
     }
-    let shared = loader.load().await;
+    let shared = Box::pin(loader.load()).await;
     if shared.region().is_none() {
         return Err(KmsError::Config("no AWS region: set kms.region, AWS_REGION, or name the key by its ARN".into()));
     }
