@@ -141,13 +141,17 @@ impl KeyError {
     pub fn mysql_error(&self) -> (u16, &'static str) {
         match self {
             // ER_DATA_TOO_LONG
-            Self::TooLongForKms { .. } | Self::CannotSeal { reason: SealError::TooLong, .. } => (1406, "22001"),
-            // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
-            Self::Empty { .. } => (1366, "HY000"),
+            Self::TooLongForKms { .. } => (1406, "22001"),
+            // ER_NOT_SUPPORTED_YET
+            Self::Empty { .. } => (1235, "42000"),
+            // ER_TABLEACCESS_DENIED_ERROR
+            Self::Kms(KmsError::Denied { .. }) => (1142, "42000"),
+            // ER_LOCK_WAIT_TIMEOUT: drivers and frameworks take it for worth another try
+            Self::Kms(KmsError::Unavailable(_)) | Self::Vault { .. } => (1205, "HY000"),
             // ER_SERVER_SHUTDOWN
             Self::ShuttingDown => (1053, "08S01"),
-            // ER_UNKNOWN_ERROR
-            _ => (1105, "HY000"),
+            // ER_INTERNAL_ERROR
+            _ => (1815, "HY000"),
         }
     }
 
@@ -169,6 +173,50 @@ impl KeyError {
             }
             SealError::Library => Self::CannotSeal { column, reason: error },
             SealError::Malformed | SealError::Pad | SealError::TooLong => Self::Malformed { column },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::refusal::RefusalCode;
+
+    #[test]
+    fn every_error_is_documented_under_its_code_number_and_state() {
+        let (column, table) = (String::new, String::new);
+        let reason = SealError::Library;
+        let kms = [
+            KmsError::Denied { code: String::new(), detail: String::new() },
+            KmsError::Unavailable(String::new()),
+            KmsError::WrongKey,
+            KmsError::InvalidCiphertext,
+            KmsError::Unsuitable(String::new()),
+            KmsError::Config(String::new()),
+            KmsError::Keyring(String::new()),
+            KmsError::Rejected { code: String::new() },
+        ];
+        let errors = [
+            KeyError::NotSealed { column: column() },
+            KeyError::WrongPlace { column: column() },
+            KeyError::NotInVault { table: table(), id: 1 },
+            KeyError::OtherTable { table: table(), id: 1 },
+            KeyError::Malformed { column: column() },
+            KeyError::UnknownFormat { column: column(), reason },
+            KeyError::VaultRow { id: 1 },
+            KeyError::VaultLost { table: table() },
+            KeyError::Vault { detail: String::new(), retryable: false },
+            KeyError::NoActiveKey { table: table() },
+            KeyError::TooLongForKms { column: column() },
+            KeyError::Empty { column: column() },
+            KeyError::CannotSeal { column: column(), reason },
+            KeyError::Config(String::new()),
+            KeyError::ShuttingDown,
+        ];
+        for error in errors.into_iter().chain(kms.map(KeyError::Kms)) {
+            let code = RefusalCode::ALL.iter().find(|code| code.to_string() == error.sw_code());
+            let code = code.unwrap_or_else(|| panic!("{} is not documented", error.sw_code()));
+            assert_eq!((code.errno(), code.sqlstate()), (error.errno(), error.sqlstate()), "{code}");
         }
     }
 }

@@ -261,32 +261,71 @@ codes! {
     TooWide = 1801, 1406, "22001", "The sealed value is too wide for the column",
         "The server would cut it, and a cut sealed value is lost.",
         "widen the column";
-    EmptyValue = 1802, 1235, "42000", "The empty string cannot be sealed in direct mode",
-        "KMS refuses an empty plaintext.",
-        "use NULL, or empty: as_is for the column";
-    DirectLimit = 1803, 1406, "22001", "The value is longer than KMS encrypts",
-        "KMS Encrypt takes 4,096 bytes at most.",
-        "use envelope mode for the column";
-    NotSealed = 1804, 1815, "HY000", "A value in a protected column is not sealed",
-        "It is never handed out silently.",
-        "seal existing rows with migrate";
-    OpenFailed = 1805, 1815, "HY000", "A sealed value does not open",
-        "It was cut, changed, or sealed for another table or column.",
-        "restore the value";
     ParameterType = 1806, 1235, "42000", "A parameter whose stored text is not certain",
         "What the server would store for a parameter of this type in a string column cannot be told for sure.",
         "bind the parameter as a string";
 
-    // 19xx: keys.
-    KeyUnavailable = 1901, 1205, "HY000", "A key is not available",
-        "KMS or the key vault does not answer.",
-        "try again";
-    KeyDenied = 1902, 1142, "42000", "KMS denies the key",
-        "The key is disabled, or access to it was taken away.",
-        "check the KMS key and its policy";
+    // 19xx: keys, and values that do not open; `keys::KeyError` says them.
+    NotSealed = 1901, 1815, "HY000", "A value in a protected column is not sealed",
+        "It was written around the proxy or before the column was protected, and is never handed out silently.",
+        "seal existing rows before reading them through the proxy";
+    OpenFailed = 1902, 1815, "HY000", "A sealed value does not open here",
+        "It was sealed for another table or column or under another encryption context, or was changed.",
+        "restore the original value, or set sealed_as if the table or column was renamed";
     KeyMissing = 1903, 1815, "HY000", "A data key is missing",
-        "Sealed values exist whose data key the vault does not hold.",
-        "restore the vault table";
+        "A sealed value names a data key that the vault does not hold.",
+        "restore the vault's rows from a backup";
+    Malformed = 1904, 1815, "HY000", "A sealed value is not whole",
+        "It begins like a sealed value but was cut or changed.",
+        "restore the value from a backup";
+    UnknownFormat = 1905, 1815, "HY000", "A value was sealed by a newer version",
+        "Its algorithm or search version is not known here.",
+        "upgrade the proxy";
+    VaultRow = 1906, 1815, "HY000", "A row of the vault was changed",
+        "Its fields are not those that its data key authenticates, so nothing is sealed or opened with it.",
+        "restore the vault's row from a backup";
+    VaultLost = 1907, 1815, "HY000", "The vault's keys are missing",
+        "The table already holds sealed values, but the vault holds no data key for it; no new key is made.",
+        "restore the vault's rows, or set sealed_as if the table was renamed";
+    VaultUnavailable = 1908, 1205, "HY000", "The vault cannot be used",
+        "The control connection failed, or its user lacks a privilege on the vault or the table.",
+        "try again; check the control user's privileges";
+    NoActiveKey = 1909, 1815, "HY000", "No data key is active",
+        "The vault holds data keys of the table, but none that may seal.",
+        "make one active with rotate";
+    KeyDenied = 1910, 1142, "42000", "KMS denies the key",
+        "The key is disabled, deleted or unknown, or its use is not allowed.",
+        "check the KMS key and its policy";
+    KeyUnavailable = 1911, 1205, "HY000", "KMS is not available",
+        "It was not reached, timed out, throttled the call or failed.",
+        "try again";
+    WrongKmsKey = 1912, 1815, "HY000", "Another KMS key wrapped this",
+        "Neither kms.key nor a key of kms.previous decrypts it.",
+        "list the earlier KMS key under kms.previous";
+    UnsuitableKmsKey = 1913, 1815, "HY000", "The KMS key cannot be used",
+        "It is not a symmetric encryption key.",
+        "configure a symmetric encryption key";
+    KeyConfiguration = 1914, 1815, "HY000", "The configuration of the keys is wrong",
+        "The message names the setting.",
+        "correct the configuration";
+    Keyring = 1915, 1815, "HY000", "The keyring file cannot be used",
+        "It cannot be read or made, is damaged, or others may read it.",
+        "correct the file and its permissions";
+    KmsRejected = 1916, 1815, "HY000", "KMS rejects the call",
+        "The request was not valid; the message names the error of KMS.",
+        "check kms.key and kms.encryption_context";
+    DirectLimit = 1920, 1406, "22001", "The value is longer than KMS encrypts",
+        "KMS Encrypt takes 4,096 bytes at most.",
+        "shorten the value, or use envelope mode for the column";
+    EmptyValue = 1921, 1235, "42000", "The empty string cannot be sealed in direct mode",
+        "KMS refuses an empty plaintext.",
+        "use NULL, or empty: as_is for the column";
+    CannotSeal = 1922, 1815, "HY000", "A value could not be sealed",
+        "The cryptographic library failed, or the column's pad is out of range.",
+        "try again; check the column's pad";
+    ShuttingDown = 1930, 1053, "08S01", "The proxy is shutting down",
+        "It takes no further work.",
+        "connect again";
 }
 
 impl RefusalCode {
