@@ -54,6 +54,9 @@ pub enum Provider {
     Local(LocalProvider),
     /// Values pass unchanged: no method below is ever called.
     None,
+    /// The local keyring, failing while an error is set.
+    #[cfg(test)]
+    Faulty(LocalProvider, std::sync::Arc<std::sync::Mutex<Option<KmsError>>>),
 }
 
 impl Provider {
@@ -70,6 +73,8 @@ impl Provider {
             Self::Aws(_) => "aws",
             Self::Local(_) => "local",
             Self::None => "none",
+            #[cfg(test)]
+            Self::Faulty(..) => "faulty",
         }
     }
 
@@ -82,6 +87,11 @@ impl Provider {
             Self::Aws(aws) => aws.generate_data_key_without_plaintext(context).await,
             Self::Local(local) => local.generate_data_key_without_plaintext(context),
             Self::None => Err(no_provider()),
+            #[cfg(test)]
+            Self::Faulty(local, fault) => match fault.lock().unwrap().clone() {
+                Some(error) => Err(error),
+                None => local.generate_data_key_without_plaintext(context),
+            },
         }
     }
 
@@ -91,6 +101,11 @@ impl Provider {
             Self::Aws(aws) => aws.encrypt(context, value).await,
             Self::Local(local) => local.encrypt(context, value.expose()),
             Self::None => Err(no_provider()),
+            #[cfg(test)]
+            Self::Faulty(local, fault) => match fault.lock().unwrap().clone() {
+                Some(error) => Err(error),
+                None => local.encrypt(context, value.expose()),
+            },
         }
     }
 
@@ -100,6 +115,11 @@ impl Provider {
             Self::Aws(aws) => aws.decrypt(context, blob).await,
             Self::Local(local) => local.decrypt(context, blob),
             Self::None => Err(no_provider()),
+            #[cfg(test)]
+            Self::Faulty(local, fault) => match fault.lock().unwrap().clone() {
+                Some(error) => Err(error),
+                None => local.decrypt(context, blob),
+            },
         }
     }
 
@@ -110,6 +130,11 @@ impl Provider {
             Self::Aws(aws) => aws.describe().await,
             Self::Local(local) => Ok(KeyDescription { key: local.key_name(), region: None }),
             Self::None => Err(no_provider()),
+            #[cfg(test)]
+            Self::Faulty(local, fault) => match fault.lock().unwrap().clone() {
+                Some(error) => Err(error),
+                None => Ok(KeyDescription { key: local.key_name(), region: None }),
+            },
         }
     }
 }

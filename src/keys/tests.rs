@@ -5,10 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::provider::{KmsError, Provider};
 use super::vault::VaultRow;
 use super::*;
 use crate::catalog::{Physical, Width};
-use crate::config::*;
+use crate::config::{
+    Backend, BackendAddress, BackendTls, BackendTlsMode, CatalogConfig, ClientTls, ClientTlsMode, ColumnConfig,
+    EmptyPolicy, KeyCache, Kms, Secret, TableConfig, TableName,
+};
 use crate::seal::Scope;
 
 type Rows = Arc<Mutex<Vec<VaultRow>>>;
@@ -267,4 +271,54 @@ async fn check_makes_a_round_trip_in_every_mode_in_use() {
     assert_eq!(report.modes, [KmsMode::Envelope, KmsMode::Direct]);
     assert!(report.key.unwrap().starts_with("local/"));
     assert_eq!(report.data_keys, Some(0));
+}
+
+/// Keys whose KMS fails while an error is set, and which ask it again at every use.
+fn faulty(folder: &Path, rows: &Rows) -> (Keys, Arc<Mutex<Option<KmsError>>>) {
+    let fault = Arc::new(Mutex::new(None));
+    let local = providers::local::LocalProvider::open_or_create(&folder.join("keyring.json")).unwrap();
+    let provider = Provider::Faulty(local, fault.clone());
+    let cache = Cache::new(Duration::ZERO, Duration::from_secs(3600));
+    let config = Arc::new(config(folder));
+    let direct = Direct::new(provider.clone(), Runner::Here, &config.kms);
+    let envelope = Envelope::new(provider, Store::Memory(rows.clone()), Runner::Here, cache, BTreeMap::new());
+    (Keys { inner: Arc::new(Inner { config, envelope: Arc::new(envelope), direct }) }, fault)
+}
+
+fn denied() -> KmsError {
+    KmsError::Denied { code: "DisabledException".into(), detail: String::new() }
+}
+
+#[tokio::test]
+async fn while_kms_is_away_a_cached_key_serves_and_an_unknown_one_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keys, fault) = faulty(folder.path(), &Rows::default());
+    let email = column("shop", "email", KmsMode::Envelope);
+    let stored = seal(&keys, &email, "a").await.unwrap();
+    open(&keys, &email, &stored).await.unwrap();
+    *fault.lock().unwrap() = Some(KmsError::Unavailable("timeout".into()));
+    assert_eq!(open(&keys, &email, &stored).await.unwrap(), "a");
+    seal(&keys, &email, "b").await.unwrap();
+    let other = column("archive", "email", KmsMode::Envelope);
+    let error = seal(&keys, &other, "a").await.unwrap_err();
+    assert_eq!((error.sw_code(), error.retryable(), error.fault()), ("SW-1911", true, Fault::Kms));
+    *fault.lock().unwrap() = None;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    seal(&keys, &other, "a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_denial_purges_the_key_at_once_and_it_comes_back_with_the_permission() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keys, fault) = faulty(folder.path(), &Rows::default());
+    let email = column("shop", "email", KmsMode::Envelope);
+    let stored = seal(&keys, &email, "a").await.unwrap();
+    *fault.lock().unwrap() = Some(denied());
+    assert_eq!(seal(&keys, &email, "b").await.unwrap_err().sw_code(), "SW-1910");
+    *fault.lock().unwrap() = Some(KmsError::Unavailable("timeout".into()));
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(open(&keys, &email, &stored).await.unwrap_err().sw_code(), "SW-1911", "nothing stale is left");
+    *fault.lock().unwrap() = None;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(open(&keys, &email, &stored).await.unwrap(), "a");
 }
