@@ -13,9 +13,9 @@ die() { say "error: $*"; exit 1; }
 need_command() { # COMMAND PACKAGE...
     local command=$1
     shift
-    command -v "$command" >/dev/null && return
+    type -P "$command" >/dev/null && return
     install_packages "$@"
-    command -v "$command" >/dev/null || die "$command is still missing after installing $*"
+    type -P "$command" >/dev/null || die "$command is still missing after installing $*"
 }
 
 install_packages() {
@@ -68,6 +68,7 @@ unpack_packages() {
             -o Dir::Cache="$apt/cache" -o Dir::Etc::sourcelist="$apt/sources.list"
             -o Dir::Etc::sourceparts=- -o Dir::Etc::preferencesparts=- -o Dir::Etc::preferences=-
             -o APT::Sandbox::User="$(id -un)" -o APT::Default-Release= -o Acquire::Languages=none
+            -o Acquire::Check-Valid-Until=false # a mirror that lags serves test servers as well
             -o Debug::NoLocking=1 -qq
         )
         { apt-get "${options[@]}" update &&
@@ -110,9 +111,10 @@ run_unpacked() {
 # MariaDB 10.11: the system's own when it is that version, else unpacked from Debian 12.
 provision_mariadb() {
     MARIADB_UNPACKED=
-    if [ -z "${SEALWIRE_UNPACK:-}" ] && PATH=$PATH:/usr/sbin command -v mariadbd >/dev/null &&
-        PATH=$PATH:/usr/sbin mariadbd --no-defaults --version | grep -q ' 10\.11\.'; then
-        MARIADB_ROOT=
+    MARIADB_ROOT=
+    local program
+    program=$(PATH=$PATH:/usr/sbin type -P mariadbd) || program=
+    if [ -n "$program" ] && type -P mariadb >/dev/null && "$program" --no-defaults --version | grep -q ' 10\.11\.'; then
         return
     fi
     unpack_packages bookworm mariadb-10.11 mariadb-server mariadb-client-core
