@@ -3,5 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crash;
+mod kms;
+mod refusal;
 mod relay;
+mod sealing;
 mod servers;
+mod tls;
+mod width;

@@ -36,6 +36,7 @@ pub struct ProxyBuilder {
     tls_folder: PathBuf,
     client_tls: Option<&'static str>,
     kms: Kms,
+    keyring: Option<PathBuf>,
     kms_mode: Option<&'static str>,
     kms_extra: String,
     catalog: String,
@@ -69,6 +70,7 @@ impl Proxy {
             tls_folder: schema.backend.tls.clone(),
             client_tls: None,
             kms: Kms::Local,
+            keyring: None,
             kms_mode: None,
             kms_extra: String::new(),
             catalog: "{ max_age: 1s }".into(),
@@ -176,6 +178,12 @@ impl ProxyBuilder {
         self
     }
 
+    /// The keyring file of the local provider; one beside the configuration unless said.
+    pub fn keyring(mut self, path: &std::path::Path) -> Self {
+        self.keyring = Some(path.to_owned());
+        self
+    }
+
     /// `envelope` or `direct`.
     pub fn kms_mode(mut self, mode: &'static str) -> Self {
         self.kms_mode = Some(mode);
@@ -247,7 +255,8 @@ impl ProxyBuilder {
         );
         yaml += &match &self.kms {
             Kms::Local => {
-                format!("kms:\n  provider: local\n  keyring: \"{}\"\n", folder.join("keyring").display())
+                let keyring = self.keyring.clone().unwrap_or_else(|| folder.join("keyring"));
+                format!("kms:\n  provider: local\n  keyring: \"{}\"\n", keyring.display())
             }
             Kms::Moto(key) => format!(
                 "kms:\n  provider: aws\n  key: \"{key}\"\n  region: eu-central-1\n  endpoint: \"{}\"\n",
