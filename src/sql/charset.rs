@@ -1,0 +1,155 @@
+//! The session character sets that are understood: names, collation ids, and transcoding between
+//! them and UTF-8 the way the servers do it. Also `sql_mode` in its text form.
+
+use std::borrow::Cow;
+
+use super::plan::{Charset, SqlMode};
+
+impl Charset {
+    /// By the name that `character_set_client` and introducers use, in whatever case.
+    pub fn from_name(name: &str) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "ascii" => Self::Ascii,
+            "latin1" => Self::Latin1,
+            "utf8" | "utf8mb3" => Self::Utf8mb3,
+            "utf8mb4" => Self::Utf8mb4,
+            _ => Self::Other,
+        }
+    }
+
+    /// By collation id, as in handshakes and column definitions. From `information_schema.COLLATIONS`
+    /// of MariaDB 10.11 and 11.8 and of MySQL 9.7.
+    pub fn from_collation_id(id: u16) -> Self {
+        match id {
+            11 | 65 => Self::Ascii,
+            5 | 8 | 15 | 31 | 47 | 48 | 49 | 94 => Self::Latin1,
+            33 | 76 | 83 | 192..=215 | 223 => Self::Utf8mb3,
+            45 | 46 | 224..=247 | 255..=323 => Self::Utf8mb4,
+            // MariaDB's own: the nopad twins (id + 1024), Croatian, Myanmar, Thai, and UCA 14.0.0.
+            1035 | 1089 => Self::Ascii,
+            1032 | 1071 => Self::Latin1,
+            576..=578 | 1057 | 1107 | 1216 | 1238 | 2048..=2303 => Self::Utf8mb3,
+            608..=610 | 1069 | 1070 | 1248 | 1270 | 2304..=2559 => Self::Utf8mb4,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// `bytes` of this character set in UTF-8; `None` if they are not valid in it, or it is not understood.
+pub fn decode_to_utf8(bytes: &[u8], charset: Charset) -> Option<Cow<'_, [u8]>> {
+    match charset {
+        Charset::Ascii => bytes.is_ascii().then_some(Cow::Borrowed(bytes)),
+        Charset::Latin1 if bytes.is_ascii() => Some(Cow::Borrowed(bytes)),
+        // MySQL's latin1 is windows-1252 with the five unassigned bytes as C1 controls, which is the
+        // WHATWG's definition too.
+        Charset::Latin1 => {
+            let (text, _) = encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes);
+            Some(Cow::Owned(text.into_owned().into_bytes()))
+        }
+        Charset::Utf8mb3 => {
+            let text = std::str::from_utf8(bytes).ok()?;
+            text.chars().all(|c| c.len_utf8() < 4).then_some(Cow::Borrowed(bytes))
+        }
+        Charset::Utf8mb4 => std::str::from_utf8(bytes).ok().map(|_| Cow::Borrowed(bytes)),
+        Charset::Other => None,
+    }
+}
+
+/// UTF-8 in this character set, `?` for what it lacks, as the servers convert results. Bytes that are
+/// not UTF-8 become `?` as well.
+pub fn encode_from_utf8(utf8: &[u8], charset: Charset) -> Vec<u8> {
+    if utf8.is_ascii() {
+        return utf8.to_vec();
+    }
+    let mut encoded = Vec::with_capacity(utf8.len());
+    for chunk in utf8.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let mut buffer = [0; 4];
+            let bytes = c.encode_utf8(&mut buffer);
+            match charset {
+                Charset::Ascii if !c.is_ascii() => encoded.push(b'?'),
+                Charset::Utf8mb3 if bytes.len() == 4 => encoded.push(b'?'),
+                Charset::Latin1 => match encoding_rs::WINDOWS_1252.encode(bytes) {
+                    (latin1, _, false) => encoded.extend_from_slice(&latin1),
+                    _ => encoded.push(b'?'),
+                },
+                _ => encoded.extend_from_slice(bytes.as_bytes()),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            encoded.push(b'?');
+        }
+    }
+    encoded
+}
+
+impl SqlMode {
+    /// From the value of `@@sql_mode`: names with commas between.
+    pub fn parse(text: &str) -> Self {
+        let mut mode = Self::default();
+        for name in text.split(',') {
+            match name.trim().to_ascii_uppercase().as_str() {
+                "ANSI" | "DB2" | "MAXDB" | "MSSQL" | "POSTGRESQL" => {
+                    mode.ansi_quotes = true;
+                    mode.pipes_as_concat = true;
+                    mode.ignore_space = true;
+                }
+                "ANSI_QUOTES" => mode.ansi_quotes = true,
+                "NO_BACKSLASH_ESCAPES" => mode.no_backslash_escapes = true,
+                "PIPES_AS_CONCAT" => mode.pipes_as_concat = true,
+                "HIGH_NOT_PRECEDENCE" => mode.high_not_precedence = true,
+                "IGNORE_SPACE" => mode.ignore_space = true,
+                "STRICT_TRANS_TABLES" => mode.strict_trans_tables = true,
+                "STRICT_ALL_TABLES" => mode.strict_all_tables = true,
+                "TRADITIONAL" => {
+                    mode.strict_trans_tables = true;
+                    mode.strict_all_tables = true;
+                }
+                "NO_AUTO_VALUE_ON_ZERO" => mode.no_auto_value_on_zero = true,
+                "ORACLE" | "EMPTY_STRING_IS_NULL" | "PAD_CHAR_TO_FULL_LENGTH" => mode.unsupported = true,
+                _ => {}
+            }
+        }
+        mode
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latin1_is_windows_1252_with_c1_controls() {
+        let all: Vec<u8> = (0..=255).collect();
+        let utf8 = decode_to_utf8(&all, Charset::Latin1).unwrap();
+        assert_eq!(utf8.iter().filter(|b| **b == b'?').count(), 1);
+        assert_eq!(
+            decode_to_utf8(b"\x80\x81\xe9", Charset::Latin1).unwrap().as_ref(),
+            "\u{20ac}\u{81}\u{e9}".as_bytes()
+        );
+        assert_eq!(encode_from_utf8(&utf8, Charset::Latin1), all);
+    }
+
+    #[test]
+    fn what_a_character_set_lacks_becomes_a_question_mark() {
+        assert_eq!(encode_from_utf8("aé\u{1f600}ж".as_bytes(), Charset::Latin1), b"a\xe9??");
+        assert_eq!(encode_from_utf8("aé".as_bytes(), Charset::Ascii), b"a?");
+        assert_eq!(encode_from_utf8("é\u{1f600}".as_bytes(), Charset::Utf8mb3), "é?".as_bytes());
+    }
+
+    #[test]
+    fn invalid_bytes_are_not_decoded() {
+        assert!(decode_to_utf8(b"\xff", Charset::Utf8mb4).is_none());
+        assert!(decode_to_utf8("\u{1f600}".as_bytes(), Charset::Utf8mb3).is_none());
+        assert!(decode_to_utf8(b"\xe9", Charset::Ascii).is_none());
+        assert!(decode_to_utf8(b"a", Charset::Other).is_none());
+    }
+
+    #[test]
+    fn sql_modes_are_read_by_name() {
+        let mode = SqlMode::parse("ANSI_QUOTES,STRICT_TRANS_TABLES");
+        assert!(mode.ansi_quotes && mode.strict_trans_tables && !mode.no_backslash_escapes);
+        assert_eq!(SqlMode::parse(""), SqlMode::default());
+        assert!(SqlMode::parse("PIPES_AS_CONCAT,ORACLE").unsupported);
+    }
+}

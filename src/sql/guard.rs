@@ -1,0 +1,233 @@
+//! Checks around the parser and the splice: limits that keep it from overflowing the stack, literals
+//! that the AST must account for, and texts that must not differ outside of what was replaced.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::ops::Range;
+
+use sqlparser::ast::{Ident, Statement, ValueWithSpan, Visit, Visitor};
+
+use super::dialect::Spans;
+use super::lex::{LexMode, StatementText, Token, TokenKind, lex};
+use super::refusal::{Refusal, RefusalCode};
+
+/// The servers join 61 tables at most.
+pub const MAX_JOINS: usize = 61;
+pub const MAX_UNIONS: usize = 200;
+/// Binary operators in one chain, without a parenthesis or comma between.
+pub const MAX_CHAIN: usize = 3000;
+pub const MAX_DEPTH: usize = 100;
+
+/// Refuses what would make the AST deeper than a worker's stack.
+pub fn check_limits(statement: &StatementText<'_>) -> Result<(), Refusal> {
+    let text = statement.text;
+    let (mut joins, mut unions) = (0, 0);
+    let mut chains = vec![0usize];
+    let refuse = |what: &str| Err(Refusal::new(RefusalCode::TooComplex, what, Some(statement.span.clone())));
+    for token in statement.live() {
+        let source = token.text(text);
+        let mut binary = false;
+        match token.kind {
+            TokenKind::Operator => match source {
+                b"(" | b"{" => chains.push(0),
+                b")" | b"}" => {
+                    chains.pop();
+                }
+                b"," => {
+                    if let Some(chain) = chains.last_mut() {
+                        *chain = 0;
+                    }
+                }
+                _ => binary = true,
+            },
+            TokenKind::Word if source.len() <= 13 => {
+                let is = |words: &[&str]| words.iter().any(|w| source.eq_ignore_ascii_case(w.as_bytes()));
+                joins += usize::from(is(&["join", "straight_join"]));
+                unions += usize::from(is(&["union", "except", "intersect", "minus"]));
+                binary = is(&[
+                    "and", "or", "xor", "div", "mod", "not", "binary", "like", "is", "in", "between", "regexp",
+                    "rlike", "collate", "case", "interval",
+                ]);
+            }
+            _ => {}
+        }
+        if chains.is_empty() {
+            chains.push(0);
+        }
+        if binary && let Some(chain) = chains.last_mut() {
+            *chain += 1;
+            if *chain > MAX_CHAIN {
+                return refuse("too many operators in one expression");
+            }
+        }
+        if chains.len() > MAX_DEPTH {
+            return refuse("parentheses nest too deeply");
+        }
+        if joins > MAX_JOINS {
+            return refuse("too many joins");
+        }
+        if unions > MAX_UNIONS {
+            return refuse("too many set operations");
+        }
+    }
+    Ok(())
+}
+
+struct Leaves {
+    starts: HashSet<usize>,
+    /// Identifiers without a position: string aliases.
+    unplaced: Vec<String>,
+}
+
+impl Visitor for Leaves {
+    type Break = ();
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<()> {
+        self.starts.extend(Spans.offset(value.span.start));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_ident(&mut self, ident: &Ident) -> ControlFlow<()> {
+        match Spans.offset(ident.span.start) {
+            Some(start) => {
+                self.starts.insert(start);
+            }
+            None => self.unplaced.push(ident.value.clone()),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Every string, number, hexadecimal, bit and placeholder token must be a value of the AST, aliases and
+/// the lengths of types aside: what the parser dropped could not be sealed.
+pub fn check_literals(statement: &StatementText<'_>, ast: &Statement) -> Result<(), Refusal> {
+    let mut leaves = Leaves { starts: HashSet::new(), unplaced: Vec::new() };
+    let _ = ast.visit(&mut leaves);
+    let live: Vec<Token> = statement.live().collect();
+    let text = statement.text;
+    for (n, token) in live.iter().enumerate() {
+        if !token.is_value() || leaves.starts.contains(&token.start()) {
+            continue;
+        }
+        let before = |back: usize| n.checked_sub(back).and_then(|k| live.get(k));
+        let accounted = match token.kind {
+            // A further part of the string before it.
+            TokenKind::String if before(1).is_some_and(|t| t.kind == TokenKind::String) => {
+                super::literal::continues_string(*token, text)
+            }
+            TokenKind::String => {
+                let bytes = super::literal::string(token.text(text), statement.mode.sql_mode).unwrap_or_default();
+                let name: String = bytes.iter().copied().map(char::from).collect();
+                leaves.unplaced.contains(&name)
+            }
+            TokenKind::Number => {
+                let within = |back: usize| {
+                    before(back).is_some_and(|t| is_sized(*t, text))
+                        && before(back - 1).is_some_and(|t| t.is_operator(text, "("))
+                };
+                within(2) || within(4)
+            }
+            _ => false,
+        };
+        if !accounted {
+            return Err(Refusal::new(
+                RefusalCode::GuardFailed,
+                "a literal or placeholder of the statement is not accounted for",
+                Some(token.span()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A word that takes a length in parentheses.
+fn is_sized(token: Token, text: &[u8]) -> bool {
+    const SIZED: &[&str] = &[
+        "char",
+        "nchar",
+        "varchar",
+        "binary",
+        "varbinary",
+        "decimal",
+        "dec",
+        "numeric",
+        "float",
+        "double",
+        "real",
+        "time",
+        "datetime",
+        "timestamp",
+        "signed",
+        "unsigned",
+        "year",
+        "current_timestamp",
+        "current_time",
+        "localtime",
+        "localtimestamp",
+        "integer",
+        "int",
+    ];
+    SIZED.iter().any(|w| token.is_word(text, w))
+}
+
+/// What was replaced: the span in the original, and the span in the new text.
+pub(super) struct Replacement {
+    pub original: Range<usize>,
+    pub spliced: Range<usize>,
+    /// Holds a sealed literal, which no string may stand next to.
+    pub sealed: bool,
+}
+
+/// Both texts lex to the same tokens outside of the replacements, which begin and end between tokens.
+pub(super) fn check_splice(original: &[u8], spliced: &[u8], replacements: &[Replacement], mode: LexMode) -> Option<()> {
+    let before = lex(original, mode).ok()?;
+    let after = lex(spliced, mode).ok()?;
+    let outside_before = outside(&before, replacements.iter().map(|r| &r.original))?;
+    let outside_after = outside(&after, replacements.iter().map(|r| &r.spliced))?;
+    if outside_before.len() != outside_after.len() {
+        return None;
+    }
+    let same =
+        outside_before.iter().zip(&outside_after).all(|(a, b)| a.kind == b.kind && a.text(original) == b.text(spliced));
+    if !same {
+        return None;
+    }
+    let mut live = after.iter().filter(|t| !t.is_trivia()).copied().collect::<Vec<_>>();
+    live.retain(|t| !t.is_trivia());
+    for replacement in replacements.iter().filter(|r| r.sealed) {
+        let from = live.partition_point(|t| t.start() < replacement.spliced.start);
+        let to = live.partition_point(|t| t.start() < replacement.spliced.end);
+        let left = from.checked_sub(1).and_then(|n| live.get(n));
+        let right = live.get(to);
+        let introducer = left.is_some_and(|t| t.kind == TokenKind::Word && t.text(spliced).first() == Some(&b'_'));
+        if introducer
+            || left.is_some_and(|t| t.kind == TokenKind::String)
+            || right.is_some_and(|t| t.kind == TokenKind::String)
+        {
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// The tokens outside of `ranges` (sorted); `None` if a range's edge is within a token.
+fn outside<'a>(tokens: &[Token], ranges: impl Iterator<Item = &'a Range<usize>>) -> Option<Vec<Token>> {
+    let mut ranges = ranges.peekable();
+    let mut kept = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        while ranges.peek().is_some_and(|r| r.end <= token.start()) {
+            ranges.next();
+        }
+        match ranges.peek() {
+            Some(range) if range.start < token.end() && token.start() < range.end => {
+                if token.start() < range.start || token.end() > range.end {
+                    return None;
+                }
+            }
+            // An insertion must not split a token.
+            Some(range) if range.is_empty() && token.start() < range.start && range.start < token.end() => return None,
+            _ => kept.push(*token),
+        }
+    }
+    Some(kept)
+}
