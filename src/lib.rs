@@ -18,6 +18,7 @@
 //! Arrows point one way: `cli -> session, bulk, admin -> sql, catalog, keys -> seal, wire`.
 //! `wire`, `sql` and `seal` know no runtime, no sockets and no clock.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss))]
 
 pub mod admin;
 pub mod bulk;

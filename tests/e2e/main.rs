@@ -1,5 +1,14 @@
 //! End-to-end tests: the real binary between a real client and real servers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

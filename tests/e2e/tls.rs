@@ -49,7 +49,7 @@ on_every_server! {
     async fn required_refuses_a_client_in_the_clear(backend: Backend) {
         let schema = Schema::create(&backend).await;
         let proxy = Proxy::builder(&schema).client_tls("required").start();
-        let error = Conn::new(proxy.opts(Account::APP)).await.err().expect("no plaintext connection");
+        let error = Conn::new(proxy.opts(Account::APP)).await.expect_err("no plaintext connection");
         assert!(!error.to_string().is_empty());
         connect(proxy.opts(Account::APP).ssl_opts(ssl(&backend))).await;
     }
