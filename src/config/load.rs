@@ -1,0 +1,427 @@
+//! The configuration file into [`Config`]: every section but `tables`, defaults and cross-checks.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::error::ConfigErrors;
+use super::model::*;
+use super::reader::{Keys, Reader, Section};
+use super::tables;
+use super::tree::{self, Node, Value};
+use super::values::{names_kms_key, parse_backend, parse_listen};
+
+const TOP: Keys =
+    Keys { path: "", names: &["listen", "tls", "backend", "kms", "vault", "catalog", "workers", "tables"], later: &[] };
+const TLS: Keys = Keys { path: "tls", names: &["mode", "cert", "key"], later: &[] };
+const BACKEND: Keys = Keys { path: "backend", names: &["address", "tls", "control", "connect_timeout"], later: &[] };
+const BACKEND_TLS: Keys = Keys { path: "backend.tls", names: &["mode", "ca", "cert", "key"], later: &[] };
+const CONTROL: Keys = Keys { path: "backend.control", names: &["user", "password"], later: &[] };
+const KMS: Keys = Keys {
+    path: "kms",
+    names: &[
+        "provider",
+        "mode",
+        "key",
+        "previous",
+        "keyring",
+        "allow_plaintext",
+        "region",
+        "endpoint",
+        "fips",
+        "concurrency",
+        "cache",
+        "encryption_context",
+        "accept_contexts",
+    ],
+    later: &[],
+};
+const CACHE: Keys = Keys { path: "kms.cache", names: &["ttl", "max_stale"], later: &[] };
+const CATALOG: Keys = Keys { path: "catalog", names: &["max_age"], later: &[] };
+
+pub(super) const SECTIONS: &[Keys] = &[TOP, TLS, BACKEND, BACKEND_TLS, CONTROL, KMS, CACHE, CATALOG];
+
+/// Keys of an encryption context that the proxy sets itself.
+const RESERVED_CONTEXT: [&str; 4] = ["purpose", "table", "key", "column"];
+
+impl Config {
+    /// Reads, interpolates and validates a file.
+    ///
+    /// # Errors
+    /// Everything wrong in the file at once.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigErrors::unreadable(path, &error))?;
+        Self::parse(&text, path, &|name| std::env::var(name).ok())
+    }
+
+    /// As [`Config::load`] for text at hand; `path` is where relative paths start and what errors name.
+    ///
+    /// # Errors
+    /// Everything wrong in the text at once.
+    pub fn parse(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let root = tree::parse(text).map_err(|problems| ConfigErrors::new(path, text, problems))?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let mut reader = Reader { problems: Vec::new(), env, base };
+        let config = read(&mut reader, &root);
+        match config {
+            Some(config) if reader.problems.is_empty() => Ok(config),
+            _ => Err(ConfigErrors::new(path, text, reader.problems)),
+        }
+    }
+}
+
+/// `None` only together with a problem.
+fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
+    let top = r.section(root.pos, root, TOP);
+    let listen = listen(r, &top);
+    let tls = client_tls(r, &top);
+    let backend = backend(r, &top);
+    let kms = kms(r, &top);
+    let vault = match top.get("vault") {
+        Some(node) => r.text(node, "vault").and_then(|name| tables::table_name(r, node.pos, "vault", &name)),
+        None => Some(TableName::new("sealwire", "data_keys")),
+    };
+    let catalog = top.entry("catalog").map(|(key, node)| r.section(key.pos, node, CATALOG));
+    let max_age = Duration::from_secs(1);
+    let max_age = catalog.map_or(max_age, |section| {
+        r.duration(&section, "max_age", Duration::from_millis(50), Duration::from_secs(3600), max_age)
+    });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = r.integer(&top, "workers", 1..=1024).and_then(|n| usize::try_from(n).ok()).unwrap_or(cores);
+    let mode = kms.as_ref().map_or(KmsMode::Envelope, |kms| kms.mode);
+    let tables = tables::tables(r, &top, mode, vault.as_ref());
+    Some(Config {
+        listen,
+        tls,
+        backend: backend?,
+        kms: kms?,
+        vault: vault?,
+        catalog: CatalogConfig { max_age },
+        workers,
+        tables,
+    })
+}
+
+fn listen(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<ListenAddress> {
+    let Some(node) = top.get("listen") else {
+        r.problem(top.key_pos("listen"), "`listen` is missing", "for example `listen: [127.0.0.1:3307]`");
+        return Vec::new();
+    };
+    let items = match &node.value {
+        Value::Sequence(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let mut addresses = Vec::new();
+    for item in items {
+        let Some(text) = r.text(item, "listen") else { continue };
+        match parse_listen(&text, r.base) {
+            Ok(address) if addresses.contains(&address) => {
+                r.problem(item.pos, "this address is listed twice", "remove one of the two");
+            }
+            Ok(address) => addresses.push(address),
+            Err(hint) => r.problem(item.pos, "this is not an address to listen on", hint),
+        }
+    }
+    if items.is_empty() {
+        r.problem(node.pos, "`listen` names no address", "for example `listen: [127.0.0.1:3307]`");
+    }
+    addresses
+}
+
+fn client_tls(r: &mut Reader<'_>, top: &Section<'_>) -> ClientTls {
+    let Some((key, node)) = top.entry("tls") else {
+        return ClientTls { mode: ClientTlsMode::Disabled, cert: None, key: None };
+    };
+    let section = r.section(key.pos, node, TLS);
+    let cert = section.get("cert").and_then(|node| r.path(node, "cert"));
+    let private_key = section.get("key").and_then(|node| r.path(node, "key"));
+    let choices = [
+        ("disabled", ClientTlsMode::Disabled),
+        ("optional", ClientTlsMode::Optional),
+        ("required", ClientTlsMode::Required),
+    ];
+    let default = if section.get("cert").is_some() { ClientTlsMode::Optional } else { ClientTlsMode::Disabled };
+    let mode = r.choice(&section, "mode", &choices).unwrap_or(default);
+    if mode != ClientTlsMode::Disabled {
+        for name in ["cert", "key"] {
+            if section.get(name).is_none() {
+                r.problem(
+                    section.key_pos("mode"),
+                    format!("`tls.{name}` is missing: TLS towards the clients needs it"),
+                    format!("add `{name}: FILE.pem`, or `mode: disabled`"),
+                );
+            }
+        }
+    }
+    ClientTls { mode, cert, key: private_key }
+}
+
+fn backend(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Backend> {
+    let Some((key, node)) = top.entry("backend") else {
+        r.problem(
+            top.key_pos("backend"),
+            "`backend` is missing",
+            "it says where the database server is; see config/sealwire.yaml",
+        );
+        return None;
+    };
+    let section = r.section(key.pos, node, BACKEND);
+    let address = match section.get("address") {
+        None => {
+            r.problem(
+                section.key_pos("address"),
+                "`backend.address` is missing",
+                "for example `address: 127.0.0.1:3306`",
+            );
+            None
+        }
+        Some(node) => r.text(node, "address").and_then(|text| match parse_backend(&text, r.base) {
+            Ok(address) => Some(address),
+            Err(hint) => {
+                r.problem(node.pos, "this is not the address of a server", hint);
+                None
+            }
+        }),
+    };
+    let unix = matches!(address, Some(BackendAddress::Unix(_)));
+    let tls = backend_tls(r, &section, unix);
+    let control = control(r, &section);
+    let default = Duration::from_secs(10);
+    let connect_timeout =
+        r.duration(&section, "connect_timeout", Duration::from_millis(100), Duration::from_secs(300), default);
+    Some(Backend { address: address?, tls, control: control?, connect_timeout })
+}
+
+fn backend_tls(r: &mut Reader<'_>, backend: &Section<'_>, unix: bool) -> BackendTls {
+    let default = if unix { BackendTlsMode::Disabled } else { BackendTlsMode::Preferred };
+    let Some((key, node)) = backend.entry("tls") else {
+        return BackendTls { mode: default, ca: None, cert: None, key: None };
+    };
+    let section = r.section(key.pos, node, BACKEND_TLS);
+    let choices = [
+        ("disabled", BackendTlsMode::Disabled),
+        ("preferred", BackendTlsMode::Preferred),
+        ("required", BackendTlsMode::Required),
+        ("verify-ca", BackendTlsMode::VerifyCa),
+        ("verify-identity", BackendTlsMode::VerifyIdentity),
+    ];
+    let mut mode = r.choice(&section, "mode", &choices).unwrap_or(default);
+    let ca = section.get("ca").and_then(|node| r.path(node, "ca"));
+    let cert = section.get("cert").and_then(|node| r.path(node, "cert"));
+    let private_key = section.get("key").and_then(|node| r.path(node, "key"));
+    if matches!(mode, BackendTlsMode::VerifyCa | BackendTlsMode::VerifyIdentity) && section.get("ca").is_none() {
+        r.problem(
+            section.key_pos("mode"),
+            "`backend.tls.ca` is missing: this mode checks the server's certificate against it",
+            "add `ca: FILE.pem`, the certificate of the authority that signed the server's",
+        );
+    }
+    if section.get("cert").is_some() != section.get("key").is_some() {
+        r.problem(section.pos, "`backend.tls.cert` and `backend.tls.key` go together", "give both or neither");
+    }
+    if unix {
+        if !matches!(mode, BackendTlsMode::Disabled | BackendTlsMode::Preferred) {
+            r.problem(
+                section.key_pos("mode"),
+                "TLS is not used over a unix socket",
+                "the socket does not leave the machine; write `mode: disabled`",
+            );
+        }
+        mode = BackendTlsMode::Disabled;
+    }
+    BackendTls { mode, ca, cert, key: private_key }
+}
+
+fn control(r: &mut Reader<'_>, backend: &Section<'_>) -> Option<Control> {
+    let hint = "for example `control: { user: sealwire, password: \"${SEALWIRE_CONTROL_PASSWORD}\" }`";
+    let Some((key, node)) = backend.entry("control") else {
+        r.problem(backend.pos, "`backend.control` is missing: the proxy's own account on the server", hint);
+        return None;
+    };
+    let section = r.section(key.pos, node, CONTROL);
+    let user = match section.get("user") {
+        Some(node) => r.text(node, "user"),
+        None => {
+            r.problem(section.pos, "`backend.control.user` is missing", hint);
+            None
+        }
+    };
+    let password = match section.get("password") {
+        Some(node) => r.any_text(node, "password"),
+        None => Some(String::new()),
+    };
+    Some(Control { user: user?, password: Secret::new(password?) })
+}
+
+fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Aws,
+        Local,
+        None,
+    }
+    let Some((key, node)) = top.entry("kms") else {
+        r.problem(top.key_pos("kms"), "`kms` is missing", "for example `kms: { provider: aws, key: alias/my-app }`");
+        return None;
+    };
+    let section = r.section(key.pos, node, KMS);
+    let kinds = [("aws", Kind::Aws), ("local", Kind::Local), ("none", Kind::None)];
+    let kind = r.choice(&section, "provider", &kinds);
+    if section.get("provider").is_none() {
+        r.problem(
+            section.key_pos("provider"),
+            "`kms.provider` is missing",
+            "write `provider: aws` (or local, for development)",
+        );
+    }
+    let modes = [("envelope", KmsMode::Envelope), ("direct", KmsMode::Direct)];
+    let mode = r.choice(&section, "mode", &modes).unwrap_or(KmsMode::Envelope);
+    let key = section.get("key").and_then(|node| kms_key(r, node, "key", kind == Some(Kind::Aws)));
+    let previous = match section.get("previous").map(|node| (node, &node.value)) {
+        None => Vec::new(),
+        Some((_, Value::Sequence(items))) => {
+            items.iter().filter_map(|item| kms_key(r, item, "previous", kind == Some(Kind::Aws))).collect()
+        }
+        Some((node, _)) => {
+            r.problem(node.pos, "`previous` must be a list", "for example `previous: [alias/old-app]`");
+            Vec::new()
+        }
+    };
+    let keyring = section.get("keyring").and_then(|node| r.path(node, "keyring"));
+    let allow_plaintext = r.boolean(&section, "allow_plaintext", false);
+    let fips = r.boolean(&section, "fips", false);
+    let region = section.get("region").and_then(|node| r.text(node, "region"));
+    let endpoint = section.get("endpoint").and_then(|node| {
+        let text = r.text(node, "endpoint")?;
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Some(text);
+        }
+        r.problem(node.pos, "`endpoint` must be a URL", "for example `endpoint: http://127.0.0.1:5000`");
+        None
+    });
+    if kind == Some(Kind::Aws) && section.get("key").is_none() {
+        r.problem(
+            section.pos,
+            "`kms.key` is missing: provider aws needs the KMS key",
+            "for example `key: alias/my-app`",
+        );
+    }
+    if kind.is_some_and(|kind| kind != Kind::Aws) {
+        for name in ["region", "endpoint", "fips"] {
+            if section.get(name).is_some() {
+                r.problem(section.key_pos(name), format!("`{name}` is for provider aws only"), "remove it");
+            }
+        }
+    }
+    if kind.is_some_and(|kind| kind != Kind::Local) && section.get("keyring").is_some() {
+        r.problem(section.key_pos("keyring"), "`keyring` is for provider local only", "remove it");
+    }
+    if kind == Some(Kind::None) && !allow_plaintext {
+        r.problem(
+            section.key_pos("provider"),
+            "provider none stores plaintext",
+            "for an application's own tests only; say so with `allow_plaintext: true` beside it",
+        );
+    }
+    if kind.is_some_and(|kind| kind != Kind::None) && allow_plaintext {
+        r.problem(section.key_pos("allow_plaintext"), "`allow_plaintext` is for provider none only", "remove it");
+    }
+    let provider = match kind? {
+        Kind::Aws => Provider::Aws,
+        Kind::None => Provider::None,
+        Kind::Local => {
+            if section.get("keyring").is_none() {
+                r.problem(
+                    section.pos,
+                    "`kms.keyring` is missing: provider local keeps its keys there",
+                    "for example `keyring: keyring.json`",
+                );
+            }
+            Provider::Local { keyring: keyring.unwrap_or_default() }
+        }
+    };
+    let concurrency = r.integer(&section, "concurrency", 1..=1000).and_then(|n| usize::try_from(n).ok()).unwrap_or(16);
+    let cache = cache(r, &section);
+    let encryption_context = match section.get("encryption_context") {
+        Some(node) => context(r, node, "encryption_context", true),
+        None => BTreeMap::new(),
+    };
+    let accept_contexts = match section.get("accept_contexts").map(|node| (node, &node.value)) {
+        None => Vec::new(),
+        Some((_, Value::Sequence(items))) => {
+            items.iter().map(|item| context(r, item, "accept_contexts", false)).collect()
+        }
+        Some((node, _)) => {
+            r.problem(
+                node.pos,
+                "`accept_contexts` must be a list of mappings",
+                "for example `accept_contexts: [{ app: billing }]`",
+            );
+            Vec::new()
+        }
+    };
+    Some(Kms {
+        provider,
+        mode,
+        key,
+        previous,
+        region,
+        endpoint,
+        fips,
+        concurrency,
+        cache,
+        encryption_context,
+        accept_contexts,
+    })
+}
+
+fn kms_key(r: &mut Reader<'_>, node: &Node, what: &str, aws: bool) -> Option<String> {
+    let text = r.text(node, what)?;
+    if aws && !names_kms_key(&text) {
+        r.problem(
+            node.pos,
+            format!("`{what}` does not name a KMS key"),
+            "write an alias (alias/my-app), a key id, a key ARN or an alias ARN",
+        );
+        return None;
+    }
+    Some(text)
+}
+
+fn cache(r: &mut Reader<'_>, kms: &Section<'_>) -> KeyCache {
+    let default = KeyCache { ttl: Duration::from_secs(300), max_stale: Duration::from_secs(3600) };
+    let Some((key, node)) = kms.entry("cache") else { return default };
+    let section = r.section(key.pos, node, CACHE);
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let ttl = r.duration(&section, "ttl", second, day, default.ttl);
+    let max_stale = r.duration(&section, "max_stale", second, day, default.max_stale.max(ttl));
+    if max_stale < ttl {
+        r.problem(
+            section.key_pos("max_stale"),
+            "`max_stale` is shorter than `ttl`",
+            "both count from the last good Decrypt; make `max_stale` at least as long as `ttl`",
+        );
+    }
+    KeyCache { ttl, max_stale }
+}
+
+fn context(r: &mut Reader<'_>, node: &Node, what: &str, written: bool) -> BTreeMap<String, String> {
+    let mut pairs = BTreeMap::new();
+    for (key, node) in r.mapping(node, what, "for example `{ service: billing }`") {
+        let name = key.name.to_ascii_lowercase();
+        let reserved = written && RESERVED_CONTEXT.contains(&name.as_str());
+        if reserved || name.starts_with("aws:") || name.is_empty() {
+            let who = if reserved { "the proxy sets it itself" } else { "KMS keeps that name for itself" };
+            r.problem(
+                key.pos,
+                format!("`{}` cannot be a key of an encryption context: {who}", key.name),
+                "choose another name",
+            );
+            continue;
+        }
+        if let Some(value) = r.text(node, &key.name) {
+            pairs.insert(key.name.clone(), value);
+        }
+    }
+    pairs
+}

@@ -1,0 +1,186 @@
+//! The `tables` section: protected tables and columns, and what their names may be.
+
+use std::collections::BTreeMap;
+
+use super::model::*;
+use super::reader::{Keys, Reader, Section};
+use super::tree::{Key, Node, Pos};
+
+const TABLE: Keys = Keys { path: "tables.*", names: &["columns", "sealed_as", "allow_ddl"], later: &[] };
+const COLUMN: Keys = Keys {
+    path: "tables.*.columns.*",
+    names: &["mode", "sealed_as", "pad", "empty"],
+    later: &["search", "type", "domain"],
+};
+
+pub(super) const SECTIONS: &[Keys] = &[TABLE, COLUMN];
+
+/// Schemas of the server's own.
+const SYSTEM_SCHEMAS: [&str; 4] = ["mysql", "information_schema", "performance_schema", "sys"];
+
+/// MySQL's limit for identifiers, in characters.
+const MAX_IDENTIFIER: usize = 64;
+
+pub(super) fn tables(
+    r: &mut Reader<'_>,
+    top: &Section<'_>,
+    mode: KmsMode,
+    vault: Option<&TableName>,
+) -> BTreeMap<TableName, TableConfig> {
+    let mut tables = BTreeMap::new();
+    let Some((key, node)) = top.entry("tables") else {
+        r.problem(
+            top.key_pos("tables"),
+            "`tables` is missing: nothing would be protected",
+            "for example `tables: { shop.users: { columns: { email: {} } } }`",
+        );
+        return tables;
+    };
+    let entries = r.mapping(node, "tables", "its keys are `schema.table`");
+    if entries.is_empty() {
+        r.problem(key.pos, "`tables` names no table: nothing would be protected", "its keys are `schema.table`");
+    }
+    let mut scopes: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for (key, node) in entries {
+        let name = table_name(r, key.pos, "table", &key.name);
+        if let Some(name) = &name {
+            if SYSTEM_SCHEMAS.contains(&name.schema.to_lowercase().as_str()) {
+                r.problem(key.pos, format!("`{name}` belongs to the server itself"), "its columns cannot be sealed");
+            }
+            if vault.is_some_and(|vault| vault.to_string().eq_ignore_ascii_case(&name.to_string())) {
+                r.problem(key.pos, format!("`{name}` is the key vault"), "its columns cannot be sealed");
+            }
+        }
+        let table = table(r, key, node, mode);
+        let Some(name) = name else { continue };
+        let sealed_table = table.sealed_as.as_ref().unwrap_or(&name).to_string();
+        for (column, config) in &table.columns {
+            let sealed_column = config.sealed_as.as_ref().unwrap_or(column).clone();
+            if let Some(line) = scopes.insert((sealed_table.clone(), sealed_column.clone()), key.pos.line) {
+                r.problem(
+                    key.pos,
+                    format!(
+                        "`{name}.{column}` is sealed as `{sealed_table}.{sealed_column}`, and so is another column"
+                    ),
+                    format!("see line {line}; two columns never share what their values are bound to"),
+                );
+            }
+        }
+        tables.insert(name, table);
+    }
+    tables
+}
+
+fn table(r: &mut Reader<'_>, key: &Key, node: &Node, mode: KmsMode) -> TableConfig {
+    let section = r.section(key.pos, node, TABLE);
+    let sealed_as = section
+        .get("sealed_as")
+        .and_then(|node| r.text(node, "sealed_as").and_then(|name| table_name(r, node.pos, "sealed_as", &name)));
+    let allow_ddl = r.boolean(&section, "allow_ddl", false);
+    let mut columns: BTreeMap<String, ColumnConfig> = BTreeMap::new();
+    let hint = "for example `columns: { email: {} }`";
+    let entries = match section.get("columns") {
+        Some(node) => r.mapping(node, "columns", hint),
+        None => &[],
+    };
+    if entries.is_empty() {
+        r.problem(section.key_pos("columns"), format!("`{}` names no column to protect", key.name), hint);
+    }
+    for (key, node) in entries {
+        let config = column(r, key, node, mode);
+        if let Err(reason) = identifier(&key.name) {
+            r.problem(
+                key.pos,
+                format!("`{}` cannot be the name of a protected column: {reason}", key.name),
+                "rename the column",
+            );
+        } else if columns.keys().any(|other| other.eq_ignore_ascii_case(&key.name)) {
+            r.problem(key.pos, format!("column `{}` is given twice", key.name), "column names do not distinguish case");
+        } else {
+            columns.insert(key.name.clone(), config);
+        }
+    }
+    TableConfig { columns, sealed_as, allow_ddl }
+}
+
+fn column(r: &mut Reader<'_>, key: &Key, node: &Node, default_mode: KmsMode) -> ColumnConfig {
+    let section = r.section(key.pos, node, COLUMN);
+    let mode = r.choice(&section, "mode", &[("envelope", KmsMode::Envelope), ("direct", KmsMode::Direct)]);
+    let sealed_as = section.get("sealed_as").and_then(|node| {
+        let name = r.text(node, "sealed_as")?;
+        match identifier(&name) {
+            Ok(()) => Some(name),
+            Err(reason) => {
+                r.problem(
+                    node.pos,
+                    format!("`sealed_as` cannot be the name of a column: {reason}"),
+                    "write the column's earlier name",
+                );
+                None
+            }
+        }
+    });
+    let pad = r.integer(&section, "pad", 2..=65_535).and_then(|n| u32::try_from(n).ok());
+    let direct = mode.unwrap_or(default_mode) == KmsMode::Direct;
+    let policies = [("refuse", EmptyPolicy::Refuse), ("as_is", EmptyPolicy::AsIs)];
+    let empty = r.choice(&section, "empty", &policies).unwrap_or_default();
+    if section.get("empty").is_some() && !direct {
+        r.problem(
+            section.key_pos("empty"),
+            "`empty` is for direct mode only",
+            "in envelope mode the empty string is sealed like any other value; remove the key",
+        );
+    }
+    ColumnConfig { mode, sealed_as, pad, empty }
+}
+
+/// `schema.table` of names that can be protected.
+pub(super) fn table_name(r: &mut Reader<'_>, pos: Pos, what: &str, text: &str) -> Option<TableName> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let [schema, table] = parts.as_slice() else {
+        r.problem(
+            pos,
+            format!("{what} `{}` is not of the form schema.table", printable(text)),
+            "write both names with one dot between them; names that hold a dot themselves cannot be protected",
+        );
+        return None;
+    };
+    for name in [schema, table] {
+        if let Err(reason) = identifier(name) {
+            r.problem(
+                pos,
+                format!("{what} `{}` cannot be used: {reason}", printable(text)),
+                "rename it in the database",
+            );
+            return None;
+        }
+    }
+    Some(TableName::new(*schema, *table))
+}
+
+/// Names that every reading of a statement spells alike. Others could slip past the scan for names.
+fn identifier(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        Err("a name is empty")
+    } else if name.chars().count() > MAX_IDENTIFIER {
+        Err("a name is longer than 64 characters")
+    } else if !name.is_ascii() {
+        Err(
+            "the server compares letters beyond ASCII by collation (É may match é), so a statement could name it unseen",
+        )
+    } else if name.contains('`') {
+        Err("a backtick inside a name is written twice in SQL, so a statement could name it unseen")
+    } else if name.bytes().any(|b| b.is_ascii_control()) {
+        Err("it holds a control character")
+    } else if name.contains(['.', '"', '\'', '\\', '/']) {
+        Err("dots, quotes, slashes and backslashes inside a name can be read in more than one way")
+    } else if name.starts_with(' ') || name.ends_with(' ') {
+        Err("it starts or ends with a space")
+    } else {
+        Ok(())
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}

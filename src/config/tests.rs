@@ -1,0 +1,204 @@
+//! The loader against whole files: the samples, the JSON Schema, and everything that can be wrong.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::*;
+
+const MINIMAL: &str = "\
+listen: [127.0.0.1:3307]
+backend:
+  address: db
+  control: { user: u, password: p }
+kms: { provider: local, keyring: k.json }
+tables:
+  shop.users:
+    columns:
+      email: {}
+";
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "SEALWIRE_CONTROL_PASSWORD" => Some("s3cret".into()),
+        "PORT" => Some("3310".into()),
+        name if name.starts_with("DEMO_") => Some("3307".into()),
+        _ => None,
+    }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, Path::new("/etc/sealwire/sealwire.yaml"), &env)
+}
+
+/// `(line, column, message)` of every problem, and the whole report.
+fn problems(text: &str) -> (Vec<(usize, usize, String)>, String) {
+    let errors = parse(text).expect_err("this configuration is wrong");
+    let report = errors.to_string();
+    (errors.problems.into_iter().map(|p| (p.line, p.column, p.message)).collect(), report)
+}
+
+fn swap(from: &str, to: &str) -> String {
+    assert!(MINIMAL.contains(from), "{from}");
+    MINIMAL.replace(from, to)
+}
+
+#[test]
+fn a_minimal_file_takes_the_documented_defaults() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(config.backend.address, BackendAddress::Tcp("db".into(), 3306));
+    assert_eq!(config.backend.tls.mode, BackendTlsMode::Preferred);
+    assert_eq!(config.tls.mode, ClientTlsMode::Disabled);
+    assert_eq!(config.kms.provider, Provider::Local { keyring: "/etc/sealwire/k.json".into() });
+    assert_eq!(config.kms.cache.ttl.as_secs(), 300);
+    assert_eq!(config.kms.cache.max_stale.as_secs(), 3600);
+    assert_eq!(config.kms.concurrency, 16);
+    assert_eq!(config.vault, TableName::new("sealwire", "data_keys"));
+    assert_eq!(config.catalog.max_age.as_secs(), 1);
+    assert!(config.workers >= 1);
+    assert_eq!(config.tables.len(), 1);
+}
+
+#[test]
+fn the_samples_load() {
+    for sample in ["sealwire.yaml", "demo.yaml", "docker.yaml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(sample);
+        let text = std::fs::read_to_string(&path).unwrap();
+        if let Err(errors) = Config::parse(&text, &path, &env) {
+            panic!("{errors}");
+        }
+    }
+}
+
+#[test]
+fn the_annotated_sample_holds_every_key() {
+    let text = include_str!("../../config/sealwire.yaml");
+    for keys in known_keys() {
+        for name in keys.names {
+            let written = |line: &str| {
+                let line = line.trim_start().trim_start_matches("# ");
+                line.starts_with(&format!("{name}:"))
+            };
+            assert!(text.lines().any(written), "`{name}` of `{}` is not in config/sealwire.yaml", keys.path);
+        }
+    }
+}
+
+#[test]
+fn the_json_schema_knows_the_same_keys_as_the_loader() {
+    let schema: serde_json::Value = serde_json::from_str(include_str!("../../config/schema.json")).unwrap();
+    for keys in known_keys() {
+        let mut at = &schema;
+        let mut stars = 0;
+        for part in keys.path.split('.').filter(|part| !part.is_empty()) {
+            at = match part {
+                "*" => {
+                    stars += 1;
+                    &schema["$defs"][if stars == 1 { "table" } else { "column" }]
+                }
+                part => &at["properties"][part],
+            };
+        }
+        assert_eq!(at["additionalProperties"], false, "{}", keys.path);
+        let in_schema: BTreeSet<&str> = at["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let in_loader: BTreeSet<&str> = keys.names.iter().copied().collect();
+        assert_eq!(in_schema, in_loader, "{}", keys.path);
+    }
+}
+
+#[test]
+fn unknown_keys_name_their_place_and_what_was_meant() {
+    let (found, report) = problems(&swap("  address: db", "  adress: db"));
+    assert!(found.contains(&(3, 3, "unknown key `adress` in `backend`".into())), "{report}");
+    assert!(report.contains("--> /etc/sealwire/sealwire.yaml:3:3"), "{report}");
+    assert!(report.contains(" 3 |   adress: db\n   |   ^^^^^^\n   = did you mean `address`?"), "{report}");
+}
+
+#[test]
+fn every_problem_of_a_file_is_reported_at_once() {
+    let text = "\
+listen: [here]
+backend: { address: 'unix:', control: { user: '' } }
+kms: { provider: awz, cache: { ttl: 5 } }
+tables:
+  users: {}
+  shop.Über: { columns: { email: {} } }
+  shop.a: { columns: { email: { search: nocase, empty: as_is } } }
+wrokers: 1
+";
+    let (found, report) = problems(text);
+    let lines: BTreeSet<usize> = found.iter().map(|(line, ..)| *line).collect();
+    assert_eq!(lines, BTreeSet::from([1, 2, 3, 5, 6, 7, 8]), "{report}");
+    assert!(report.contains("`search` comes in a later version"), "{report}");
+    assert!(report.contains("did you mean `workers`?"), "{report}");
+    assert!(report.contains("did you mean `aws`?"), "{report}");
+}
+
+#[test]
+fn each_impossible_value_is_refused_where_it_stands() {
+    let cases = [
+        ("email: {}", "email: { type: date }", "`type` comes in a later version"),
+        ("email: {}", "email: { domain: mail }", "`domain` comes in a later version"),
+        ("email: {}", "email: { pad: 1 }", "`pad` must be a whole number"),
+        ("email: {}", "email: { pad: '32' }", "`pad` must be a whole number"),
+        ("email: {}", "email: 5", "must be a mapping"),
+        ("email: {}", "'e`mail': {}", "cannot be the name of a protected column"),
+        ("email: {}", "\"e\\0mail\": {}", "control character"),
+        ("email: {}", "émail: {}", "beyond ASCII"),
+        ("email: {}", "email: {}\n      EMAIL: {}", "column `EMAIL` is given twice"),
+        ("email: {}", "email: {}\n      email: {}", "`email` is given twice"),
+        ("email: {}", "email: {}\n      mail: { sealed_as: email }", "and so is another column"),
+        ("shop.users", "shop.us.ers", "not of the form schema.table"),
+        ("shop.users", "mysql.user", "belongs to the server itself"),
+        ("shop.users", "Sealwire.data_keys", "is the key vault"),
+        ("provider: local, keyring: k.json", "provider: none", "provider none stores plaintext"),
+        ("provider: local, keyring: k.json", "provider: local", "`kms.keyring` is missing"),
+        ("provider: local, keyring: k.json", "provider: aws", "`kms.key` is missing"),
+        ("provider: local, keyring: k.json", "provider: aws, key: my-app", "does not name a KMS key"),
+        ("keyring: k.json", "keyring: k.json, region: x", "for provider aws only"),
+        ("keyring: k.json", "keyring: k.json, fips: yes", "must be true or false"),
+        ("keyring: k.json", "keyring: k.json, encryption_context: { Table: x }", "the proxy sets it itself"),
+        ("keyring: k.json", "keyring: k.json, encryption_context: { 'aws:x': x }", "KMS keeps that name"),
+        ("keyring: k.json", "keyring: k.json, cache: { ttl: 2h, max_stale: 1h }", "shorter than `ttl`"),
+        ("keyring: k.json", "keyring: k.json, concurrency: 0", "from 1 to 1000"),
+        ("address: db", "address: db\n  tls: { mode: verify-ca }", "`backend.tls.ca` is missing"),
+        ("address: db", "address: unix:/x\n  tls: { mode: required }", "not used over a unix socket"),
+        ("address: db", "address: db\n  connect_timeout: 1ms", "must be between"),
+        ("password: p", "password: \"${NO_SUCH}\"", "the environment variable `NO_SUCH` is not set"),
+        ("listen: [127.0.0.1:3307]", "listen: [127.0.0.1:3307]\ntls: { mode: required }", "`tls.cert` is missing"),
+        ("listen: [127.0.0.1:3307]", "listen: [127.0.0.1:3307, 127.0.0.1:3307]", "listed twice"),
+        ("listen: [127.0.0.1:3307]", "listen: []", "names no address"),
+    ];
+    for (from, to, expected) in cases {
+        let (found, report) = problems(&swap(from, to));
+        assert!(found.iter().any(|(_, _, message)| message.contains(expected)), "{to}\n{report}");
+        assert!(found.iter().all(|(line, column, _)| *line > 0 && *column > 0), "{to}\n{report}");
+    }
+}
+
+#[test]
+fn variables_make_numbers_and_secrets_and_are_never_read_as_yaml() {
+    let text = swap("address: db", "address: \"db:${PORT}\"")
+        .replace("password: p", "password: \"${SEALWIRE_CONTROL_PASSWORD}\"")
+        .replace("[127.0.0.1:3307]", "127.0.0.1:3307\nworkers: ${WORKERS:-3}");
+    let config = parse(&text).unwrap();
+    assert_eq!(config.backend.address, BackendAddress::Tcp("db".into(), 3310));
+    assert_eq!(config.backend.control.password.expose(), "s3cret");
+    assert_eq!(config.workers, 3);
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_report_never_shows_a_password() {
+    let (_, report) = problems(&swap("user: u, password: p", "usr: u, password: hunter2"));
+    assert!(!report.contains("hunter2"), "{report}");
+    let (_, report) = problems(&swap("{ user: u, password: p }", "\n    user: u\n    pasword: hunter2"));
+    assert!(!report.contains("hunter2") && report.contains("did you mean `password`?"), "{report}");
+    let (_, report) = problems(&swap("password: p }", "password: hunter2"));
+    assert!(!report.contains("hunter2"), "{report}");
+}
+
+#[test]
+fn a_missing_file_is_an_error_without_a_line() {
+    let errors = Config::load(Path::new("/nonexistent/x.yaml")).unwrap_err();
+    assert!(errors.to_string().contains("cannot read the configuration"));
+}
