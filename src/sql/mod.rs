@@ -1,6 +1,8 @@
 //! Statement analysis: text and a catalog snapshot in, a plan or a refusal out. Pure: no sockets,
 //! no clock, no keys.
+pub mod analyse;
 pub mod charset;
+pub(crate) mod classify;
 pub mod dialect;
 #[allow(dead_code)]
 pub(crate) mod dml;
@@ -9,7 +11,11 @@ pub mod lex;
 pub mod literal;
 mod normalise;
 pub mod plan;
+pub mod prefilter;
 pub mod refusal;
 pub mod splice;
+pub use analyse::analyse;
 pub use plan::*;
+pub use prefilter::Prefilter;
 pub use refusal::{Refusal, RefusalCode};
+pub use splice::splice;

@@ -78,6 +78,7 @@ pub struct Pass {
 }
 
 /// A packet that runs with changes.
+#[derive(Default)]
 pub struct Plan {
     /// Replacements in the original text, sorted, not overlapping.
     pub edits: Vec<Edit>,
