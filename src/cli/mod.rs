@@ -1,1 +1,79 @@
-//! One file per subcommand.
+//! The command line: one file per subcommand.
+
+pub mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::catalog::CatalogError;
+use crate::config::ConfigErrors;
+use crate::control::ControlError;
+use crate::keys::KeyError;
+use crate::session::listen::ListenError;
+use crate::session::tls::TlsError;
+
+/// A MySQL proxy that encrypts designated columns with keys from AWS KMS.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve: listen for MySQL clients and relay them to the database
+    Run {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+/// How the program ended without failing to start: fine, or with findings that were printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Fine,
+    Failed,
+}
+
+/// Why a subcommand could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error("{}: {error}", error.sw_code())]
+    Keys {
+        #[from]
+        error: KeyError,
+    },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Parses the arguments, runs the subcommand, prints what went wrong. Exit status: 0 fine, 1 failed,
+/// 2 the configuration or the arguments are wrong.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Run { config } => run::run(&config),
+    };
+    match outcome {
+        Ok(Exit::Fine) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
+        Err(failure) => {
+            eprintln!("sealwire: {failure}");
+            ExitCode::from(if matches!(failure, Failure::Config(_)) { 2 } else { 1 })
+        }
+    }
+}

@@ -37,14 +37,14 @@ pub fn analyse(text: &[u8], ctx: &Context<'_>) -> Outcome {
     if !merged.protected {
         return Outcome::Pass(merged.pass);
     }
-    if packet.len() > 1 {
-        if let Some(statement) = packet.iter().find(|statement| !may_share_a_packet(statement)) {
-            return Outcome::Refuse(Refusal::new(
-                RefusalCode::MixedPacket,
-                "a statement on a protected table shares its packet with one that may change what it means",
-                Some(statement.span.clone()),
-            ));
-        }
+    if packet.len() > 1
+        && let Some(statement) = packet.iter().find(|statement| !may_share_a_packet(statement))
+    {
+        return Outcome::Refuse(Refusal::new(
+            RefusalCode::MixedPacket,
+            "a statement on a protected table shares its packet with one that may change what it means",
+            Some(statement.span.clone()),
+        ));
     }
     Outcome::Plan(merged.plan)
 }

@@ -1,0 +1,75 @@
+//! `sealwire run`: load, build, announce, serve until a signal, drain.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use super::{Exit, Failure};
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::control::{Control, ControlError};
+use crate::keys::Keys;
+use crate::session::Shared;
+use crate::session::listen::Listeners;
+
+/// Between two tries to reach the database at start.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Runs the proxy. Returns when a signal ended it, or when it could not start.
+pub fn run(path: &Path) -> Result<Exit, Failure> {
+    let config = Arc::new(Config::load(path)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // A port that is taken should be known before the database is waited for.
+    let listeners = Listeners::bind(&config.listen, config.workers)?;
+    let control = connect(&config)?;
+    let shared = runtime.block_on(start(config, control))?;
+    let stop = shared.shutdown.clone();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = terminated() => info!("shutting down: no new connections, idle ones are closed"),
+                    () = stop.cancelled() => {}
+                }
+                stop.cancel();
+            });
+        });
+        let served = listeners.serve(&shared);
+        shared.shutdown.cancel();
+        served
+    })?;
+    Ok(Exit::Fine)
+}
+
+/// A database that is not up yet is waited for: containers start in any order.
+fn connect(config: &Config) -> Result<Control, Failure> {
+    loop {
+        match Control::start(config) {
+            Err(error @ (ControlError::Unreachable { .. } | ControlError::Timeout { .. })) => {
+                warn!("waiting for the database: {error}");
+                std::thread::sleep(RETRY);
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+async fn start(config: Arc<Config>, control: Control) -> Result<Arc<Shared>, Failure> {
+    let catalog = Catalog::start(config.clone(), control.clone()).await?;
+    let keys = Keys::start(&config, control)?;
+    Ok(Arc::new(Shared::new(config, catalog, keys)?))
+}
+
+async fn terminated() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,382 @@
+//! The command loop: one command at a time, each answered before the next is read.
+
+use std::sync::Arc;
+
+use tracing::{debug, info};
+
+use super::Shared;
+use super::authenticate::{Exchange, Verdict};
+use super::connect::{Connected, connect};
+use super::error::{SessionError, sealwire_error};
+use super::leg::Leg;
+use super::prepared::Statements;
+use super::protect::Decision;
+use super::relay::View;
+use super::rows::RowFormat;
+use super::state::SessionState;
+use super::stream::Socket;
+use crate::sql::{Pass, Protocol, ResultRoles};
+use crate::wire::Malformed;
+use crate::wire::capability::CLIENT_MULTI_STATEMENTS;
+use crate::wire::command::*;
+use crate::wire::err::ErrPacket;
+use crate::wire::frame::{HEADER, MAX_PAYLOAD};
+
+/// A session whose client is authenticated.
+pub struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) client: Leg,
+    pub(super) server: Leg,
+    pub(super) client_capabilities: u32,
+    pub(super) server_capabilities: u32,
+    pub(super) state: SessionState,
+    pub(super) multi_statements: bool,
+    pub(super) statements: Statements,
+    /// Kept for COM_CHANGE_USER, whose plugin may answer to the first scramble.
+    scramble: Vec<u8>,
+}
+
+/// Whether the session goes on after a command.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Command,
+    Close,
+}
+
+/// Serves one client from its first byte to its last.
+pub async fn serve(shared: Arc<Shared>, socket: Socket) {
+    let session = match open(&shared, socket).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return,
+        Err(error) => {
+            debug!(%error, "connection phase");
+            return;
+        }
+    };
+    let mut session = session;
+    match session.run().await {
+        Ok(()) | Err(SessionError::Closed) => {}
+        Err(error) => info!(%error, "session ended"),
+    }
+    session.client.close().await;
+    session.server.close().await;
+}
+
+/// The connection phase. `None`: the server denied access and the client knows.
+async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, SessionError> {
+    let connected = connect(shared, socket).await?;
+    let Connected { mut client, mut server, client_capabilities, server_capabilities, scramble, auth_plugin, schema } =
+        connected;
+    let mut exchange = Exchange { plugin: auth_plugin, scramble };
+    match exchange.run(shared, &mut client, &mut server).await {
+        Ok(Verdict::Denied) => {
+            client.close().await;
+            Ok(None)
+        }
+        Ok(Verdict::Accepted(payload)) => {
+            let mut session = Session {
+                shared: shared.clone(),
+                client,
+                server,
+                client_capabilities,
+                server_capabilities,
+                state: SessionState {
+                    schema: schema.map(|name| String::from_utf8_lossy(&name).into_owned()),
+                    ..SessionState::default()
+                },
+                multi_statements: client_capabilities & CLIENT_MULTI_STATEMENTS != 0,
+                statements: Statements::default(),
+                scramble: exchange.scramble,
+            };
+            session.accept(&payload).await?;
+            Ok(Some(session))
+        }
+        Err(error @ SessionError::Authentication(_)) => {
+            client.put(&sealwire_error(1045, b"28000", "SW-2006", &error.to_string()).encode());
+            client.close().await;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Session {
+    /// Relays the OK that ends an authentication.
+    async fn accept(&mut self, payload: &[u8]) -> Result<(), SessionError> {
+        let rewritten = self.note_ok(payload)?;
+        // What the server reports by itself at login is not all of what a plan needs.
+        self.state.forget();
+        self.client.put(rewritten.as_deref().unwrap_or(payload));
+        self.client.flush().await?;
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), SessionError> {
+        loop {
+            self.client.rest();
+            self.server.rest();
+            if self.client.input.is_empty() && self.idle().await? == Next::Close {
+                return Ok(());
+            }
+            if self.command().await? == Next::Close {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for the client's next command, and watches the server meanwhile: it may end the session
+    /// by itself (KILL, wait_timeout), with or without an ERR.
+    async fn idle(&mut self) -> Result<Next, SessionError> {
+        let shutdown = self.shared.shutdown.clone();
+        let may_stop = !self.state.in_transaction;
+        tokio::select! {
+            read = self.client.fill_idle() => Ok(if read? == 0 { Next::Close } else { Next::Command }),
+            read = self.server.fill_idle() => {
+                if !matches!(read, Ok(read) if read > 0) {
+                    return Ok(Next::Close);
+                }
+                // An unsolicited ERR starts a sequence of its own.
+                let payload = self.server.read_packet().await?;
+                self.client.sequence = 0;
+                self.client.put(&payload);
+                self.client.flush().await?;
+                Ok(Next::Close)
+            }
+            () = shutdown.cancelled(), if may_stop => {
+                self.client.sequence = 0;
+                self.client.put(&ErrPacket::new(1053, b"08S01", "Server shutdown in progress").encode());
+                self.client.flush().await?;
+                Ok(Next::Close)
+            }
+        }
+    }
+
+    async fn command(&mut self) -> Result<Next, SessionError> {
+        while self.client.input.len() <= HEADER {
+            if self.client.peek_header().is_some_and(|header| header.length == 0) {
+                return Err(Malformed("command: empty packet").into());
+            }
+            if self.client.fill().await? == 0 {
+                return Ok(Next::Close);
+            }
+        }
+        let header = self.client.peek_header().ok_or(Malformed("command: header"))?;
+        let command = self.client.input.get(HEADER).copied().ok_or(Malformed("command: empty packet"))?;
+        if header.sequence != 0 {
+            let error = ErrPacket::new(1156, b"08S01", "Got packets out of order");
+            self.client.sequence = header.sequence.wrapping_add(1);
+            self.client.put(&error.encode());
+            self.client.flush().await?;
+            return Ok(Next::Close);
+        }
+        self.server.sequence = 0;
+        match command {
+            COM_QUIT => {
+                self.forward_command().await?;
+                return Ok(Next::Close);
+            }
+            COM_QUERY => self.query().await?,
+            COM_STMT_PREPARE => self.prepare().await?,
+            COM_STMT_EXECUTE => self.execute().await?,
+            COM_STMT_FETCH => self.fetch().await?,
+            COM_STMT_SEND_LONG_DATA => self.send_long_data().await?,
+            COM_STMT_RESET => self.reset_statement().await?,
+            COM_STMT_CLOSE => self.close_statement().await?,
+            COM_INIT_DB => self.init_db().await?,
+            COM_SET_OPTION => self.set_option().await?,
+            COM_RESET_CONNECTION => {
+                self.forward_command().await?;
+                if self.relay(Answer::Short, View::Plain).await?.error.is_none() {
+                    self.statements = Statements::default();
+                    self.state.forget();
+                }
+            }
+            COM_CHANGE_USER => return self.change_user().await,
+            command => match answer(command) {
+                Some(answer) => {
+                    self.forward_command().await?;
+                    self.relay(answer, View::Plain).await?;
+                }
+                None => {
+                    self.client.read_packet().await?;
+                    let text = format!("command {command:#04x} is not relayed: it could reach protected data unseen");
+                    self.answer(&sealwire_error(1047, b"08S01", "SW-2007", &text));
+                }
+            },
+        }
+        self.client.flush().await?;
+        Ok(Next::Command)
+    }
+
+    /// Puts an ERR of the proxy's own; the command it answers has been read whole.
+    pub(super) fn answer(&mut self, error: &ErrPacket) {
+        self.client.put(&error.encode());
+    }
+
+    /// Sends the client's command to the server as it comes, never held whole.
+    pub(super) async fn forward_command(&mut self) -> Result<(), SessionError> {
+        loop {
+            while self.client.input.len() < HEADER {
+                if self.client.fill().await? == 0 {
+                    return Err(SessionError::Closed);
+                }
+            }
+            let header = self.client.peek_header().ok_or(Malformed("command: header"))?;
+            let mut left = HEADER + header.length;
+            while left > 0 {
+                if self.client.input.is_empty() && self.client.fill().await? == 0 {
+                    return Err(SessionError::Closed);
+                }
+                let piece = self.client.input.split_to(left.min(self.client.input.len()));
+                left -= piece.len();
+                self.send_to_server(&piece).await?;
+            }
+            self.client.sequence = header.sequence.wrapping_add(1);
+            self.server.sequence = self.client.sequence;
+            if header.length < MAX_PAYLOAD {
+                break;
+            }
+        }
+        self.server.flush().await?;
+        Ok(())
+    }
+
+    /// A server that refuses a large command may close before it has read it all; what it said is
+    /// still to be read.
+    async fn send_to_server(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
+        let Err(error) = self.server.send_raw(bytes).await else { return Ok(()) };
+        while self.server.input.len() < HEADER && matches!(self.server.fill().await, Ok(read) if read > 0) {}
+        if let Ok(payload) = self.server.read_packet().await {
+            self.client.sequence = self.server.sequence.wrapping_sub(1);
+            self.client.put(&payload);
+            self.client.flush().await?;
+        }
+        Err(error.into())
+    }
+
+    /// Sends a payload that was held whole.
+    pub(super) async fn send_payload(&mut self, payload: &[u8]) -> Result<(), SessionError> {
+        self.server.sequence = 0;
+        self.server.put(payload);
+        self.server.flush().await?;
+        Ok(())
+    }
+
+    /// Waits until the command is in the buffer whole, if it is a single packet.
+    pub(super) async fn whole_command(&mut self) -> Result<bool, SessionError> {
+        loop {
+            let header = self.client.peek_header().ok_or(Malformed("command: header"))?;
+            if header.length == MAX_PAYLOAD {
+                return Ok(false);
+            }
+            let total = HEADER + header.length;
+            if self.client.input.len() >= total {
+                return Ok(true);
+            }
+            self.client.input.reserve(total - self.client.input.len());
+            if self.client.fill().await? == 0 {
+                return Err(SessionError::Closed);
+            }
+        }
+    }
+
+    async fn query(&mut self) -> Result<(), SessionError> {
+        if self.whole_command().await? {
+            let length = self.client.peek_header().map_or(0, |header| header.length);
+            let text = self.client.input.get(HEADER + 1..HEADER + length).unwrap_or_default();
+            if !self.shared.prefilter().1.hit(text) {
+                self.forward_command().await?;
+                self.relay(Answer::Results, View::Plain).await?;
+                return Ok(());
+            }
+        }
+        let payload = self.client.read_packet().await?;
+        let text = payload.get(1..).unwrap_or_default();
+        if !self.shared.prefilter().1.hit(text) {
+            self.send_payload(&payload).await?;
+            self.relay(Answer::Results, View::Plain).await?;
+            return Ok(());
+        }
+        match self.decide(text, Protocol::Text).await? {
+            Decision::Answer(error) => self.answer(&error),
+            Decision::Forward(Pass { invalidates_catalog, scrub_rows }) => {
+                self.send_payload(&payload).await?;
+                let view = if scrub_rows { View::Scrub } else { View::Plain };
+                self.relay(Answer::Results, view).await?;
+                if invalidates_catalog {
+                    self.shared.catalog.invalidate();
+                }
+            }
+            Decision::Run(ready) => {
+                drop(payload);
+                let mut command = Vec::with_capacity(ready.text.len() + 1);
+                command.push(COM_QUERY);
+                command.extend_from_slice(&ready.text);
+                self.send_payload(&command).await?;
+                drop(command);
+                let results: Vec<ResultRoles> = ready.plan.statements.into_iter().map(|s| s.result).collect();
+                self.relay(Answer::Results, View::Roles { results: &results, format: RowFormat::Text }).await?;
+                if ready.plan.invalidates_catalog {
+                    self.shared.catalog.invalidate();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn init_db(&mut self) -> Result<(), SessionError> {
+        let payload = self.client.read_packet().await?;
+        self.send_payload(&payload).await?;
+        if self.relay(Answer::Short, View::Plain).await?.error.is_none() {
+            let name = String::from_utf8_lossy(payload.get(1..).unwrap_or_default()).into_owned();
+            self.state.schema = Some(name);
+        }
+        Ok(())
+    }
+
+    async fn set_option(&mut self) -> Result<(), SessionError> {
+        let payload = self.client.read_packet().await?;
+        self.send_payload(&payload).await?;
+        if self.relay(Answer::Short, View::Plain).await?.error.is_none() {
+            // MYSQL_OPTION_MULTI_STATEMENTS_ON is 0, _OFF is 1.
+            self.multi_statements = payload.get(1..3) == Some(&[0, 0]);
+        }
+        Ok(())
+    }
+
+    /// COM_CHANGE_USER: an authentication in mid-session. Its scramble is the greeting's unless the
+    /// server sends another one.
+    async fn change_user(&mut self) -> Result<Next, SessionError> {
+        let payload = self.client.read_packet().await?;
+        let (plugin, schema) = change_user_fields(&payload)?;
+        self.send_payload(&payload).await?;
+        let mut exchange = Exchange { plugin, scramble: self.scramble.clone() };
+        let shared = self.shared.clone();
+        match exchange.run(&shared, &mut self.client, &mut self.server).await? {
+            Verdict::Denied => Ok(Next::Close),
+            Verdict::Accepted(payload) => {
+                self.statements = Statements::default();
+                self.state = SessionState { schema, ..SessionState::default() };
+                self.scramble = exchange.scramble;
+                self.accept(&payload).await?;
+                Ok(Next::Command)
+            }
+        }
+    }
+}
+
+/// The authentication plugin and the schema named in a COM_CHANGE_USER.
+fn change_user_fields(payload: &[u8]) -> Result<(Vec<u8>, Option<String>), Malformed> {
+    const WHAT: &str = "COM_CHANGE_USER";
+    let mut reader = crate::wire::reader::Reader::new(payload);
+    reader.u8(WHAT)?;
+    reader.nul_terminated(WHAT)?;
+    let length = usize::from(reader.u8(WHAT)?);
+    reader.bytes(length, WHAT)?;
+    let schema = String::from_utf8_lossy(reader.nul_terminated(WHAT)?).into_owned();
+    let mut plugin = Vec::new();
+    if reader.u16(WHAT).is_ok() {
+        plugin = reader.remaining().split(|&byte| byte == 0).next().unwrap_or_default().to_vec();
+    }
+    Ok((plugin, Some(schema).filter(|name| !name.is_empty())))
+}

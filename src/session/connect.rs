@@ -1,0 +1,191 @@
+//! The connection phase: the server's greeting, TLS on either leg, the client's answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::Shared;
+use super::error::SessionError;
+use super::leg::Leg;
+use super::stream::{Socket, Stream};
+use crate::config::{BackendAddress, BackendTlsMode, ClientTlsMode};
+use crate::wire::capability::{CLIENT_SESSION_TRACK, CLIENT_SSL, PASSED};
+use crate::wire::err::ErrPacket;
+use crate::wire::handshake::{Greeting, HandshakeResponse};
+
+/// How long a client may take from connecting to its handshake response (MySQL's `connect_timeout`).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A handshake response is never larger: attributes are limited to 64 KiB.
+const LARGEST_HANDSHAKE: usize = 256 * 1024;
+
+/// Both legs, after the client's handshake response went to the server.
+pub struct Connected {
+    pub client: Leg,
+    pub server: Leg,
+    /// What the client asked for, of what it was offered.
+    pub client_capabilities: u32,
+    pub server_capabilities: u32,
+    pub scramble: Vec<u8>,
+    pub auth_plugin: Vec<u8>,
+    pub schema: Option<Vec<u8>>,
+}
+
+/// Connects to the server and carries the session to the point where authentication goes back and forth.
+pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, SessionError> {
+    let mut client = Leg::new(Stream::Plain(client));
+    let mut server = match dial(shared).await {
+        Ok(socket) => Leg::new(Stream::Plain(socket)),
+        Err(reason) => {
+            // CR_CONN_HOST_ERROR is a client's number; 2003 is what an application expects when the
+            // database is away. Errors before the handshake carry no SQLSTATE.
+            return refuse(&mut client, 2003, format!("sealwire SW-2001: the database cannot be reached: {reason}"))
+                .await;
+        }
+    };
+    let payload = timeout(shared.config.backend.connect_timeout, server.read_packet_exactly(LARGEST_HANDSHAKE))
+        .await
+        .map_err(|_| SessionError::Closed)??;
+    if payload.first() == Some(&0xFF) {
+        // Too many connections, host blocked: the client reads it as from the server itself.
+        client.sequence = 0;
+        client.put(&payload);
+        client.close().await;
+        return Err(SessionError::Refused("the server refused the connection".into()));
+    }
+    let greeting = Greeting::parse(payload)?;
+    let offered = greeting.capabilities & PASSED;
+    let client_tls = shared.acceptor.is_some() && !client.stream.is_secure();
+    client.sequence = 0;
+    client.put(&greeting.with_capabilities(if client_tls { offered | CLIENT_SSL } else { offered }));
+    client.flush().await?;
+
+    let response = timeout(HANDSHAKE_TIMEOUT, read_response(shared, &mut client)).await;
+    let response = response.map_err(|_| SessionError::Refused("no handshake response in time".into()))??;
+    let client_capabilities = response.capabilities & offered;
+    if shared.config.tls.mode == ClientTlsMode::Required && !client.stream.is_secure() {
+        let message = "Connections using insecure transport are prohibited (sealwire SW-2002: `tls.mode: required`)";
+        return refuse(&mut client, 3159, message.into()).await;
+    }
+
+    let mut server_capabilities = client_capabilities | greeting.capabilities & CLIENT_SESSION_TRACK;
+    let wants_tls = shared.config.backend.tls.mode != BackendTlsMode::Disabled;
+    let has_tls = greeting.capabilities & CLIENT_SSL != 0;
+    let local = matches!(server.stream, Stream::Plain(Socket::Unix(_)));
+    match (&shared.connector, wants_tls && !local) {
+        (Some(connector), true) if has_tls => {
+            server_capabilities |= CLIENT_SSL;
+            server.put(&response.ssl_request(server_capabilities));
+            server.flush().await?;
+            server = match start_tls(shared, connector, server).await {
+                Ok(server) => server,
+                Err(reason) => {
+                    let message = format!("sealwire SW-2003: TLS towards the database failed: {reason}");
+                    return refuse(&mut client, 2026, message).await;
+                }
+            };
+        }
+        (_, true) if shared.config.backend.tls.mode != BackendTlsMode::Preferred => {
+            let message = "sealwire SW-2003: the database offers no TLS, and `backend.tls.mode` asks for it";
+            return refuse(&mut client, 2026, message.into()).await;
+        }
+        _ => {}
+    }
+    let sha256 = response.auth_plugin.as_deref() == Some(b"sha256_password");
+    if sha256 && client.stream.is_secure() && !server.stream.is_secure() {
+        // The response holds the password in the clear, meant for a leg that is encrypted.
+        let message = "sealwire SW-2004: sha256_password over TLS needs TLS towards the database too (`backend.tls`)";
+        return refuse(&mut client, 3159, message.into()).await;
+    }
+    server.put(&response.with_capabilities(server_capabilities));
+    server.flush().await?;
+    debug!(
+        connection = greeting.connection_id,
+        client_tls = client.stream.is_tls(),
+        server_tls = server.stream.is_tls()
+    );
+    Ok(Connected {
+        client,
+        server,
+        client_capabilities,
+        server_capabilities,
+        scramble: greeting.auth_plugin_data.clone(),
+        auth_plugin: response.auth_plugin.unwrap_or(greeting.auth_plugin),
+        schema: response.schema,
+    })
+}
+
+/// The client's handshake response, after TLS if it asks for it.
+async fn read_response(shared: &Shared, client: &mut Leg) -> Result<HandshakeResponse, SessionError> {
+    let mut payload = client.read_packet_exactly(LARGEST_HANDSHAKE).await?;
+    if HandshakeResponse::is_ssl_request(&payload) {
+        let Some(acceptor) = &shared.acceptor else {
+            return Err(SessionError::Refused("TLS was asked for and not offered".into()));
+        };
+        let sequence = client.sequence;
+        // A placeholder stands in while the handshake owns the socket.
+        let Stream::Plain(socket) = std::mem::replace(&mut client.stream, closed_stream()?) else {
+            return Err(SessionError::Refused("TLS was asked for twice".into()));
+        };
+        let accepted = acceptor.accept(socket).await?;
+        client.stream = Stream::TlsAccepted(Box::new(accepted));
+        client.sequence = sequence;
+        payload = client.read_packet_exactly(LARGEST_HANDSHAKE).await?;
+    }
+    Ok(HandshakeResponse::parse(payload)?)
+}
+
+fn closed_stream() -> Result<Stream, SessionError> {
+    let (one, _) = UnixStream::pair()?;
+    Ok(Stream::Plain(Socket::Unix(one)))
+}
+
+async fn start_tls(shared: &Shared, connector: &tokio_rustls::TlsConnector, server: Leg) -> Result<Leg, String> {
+    let name = match &shared.config.backend.address {
+        BackendAddress::Tcp(host, _) => host.clone(),
+        BackendAddress::Unix(_) => "localhost".into(),
+    };
+    let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
+    let sequence = server.sequence;
+    let Stream::Plain(socket) = server.stream else { return Err("TLS is on already".into()) };
+    let connected = timeout(shared.config.backend.connect_timeout, connector.connect(name, socket));
+    let connected = connected.await.map_err(|_| "timed out".to_owned())?.map_err(|error| error.to_string())?;
+    let mut leg = Leg::new(Stream::TlsConnected(Box::new(connected)));
+    leg.sequence = sequence;
+    Ok(leg)
+}
+
+async fn dial(shared: &Shared) -> Result<Socket, String> {
+    let connecting = async {
+        match &shared.config.backend.address {
+            BackendAddress::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
+                socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                Ok::<_, std::io::Error>(Socket::Tcp(stream))
+            }
+            BackendAddress::Unix(path) => Ok(Socket::Unix(UnixStream::connect(path).await?)),
+        }
+    };
+    match timeout(shared.config.backend.connect_timeout, connecting).await {
+        Ok(Ok(socket)) => Ok(socket),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("timed out".into()),
+    }
+}
+
+/// Tells the client why, and ends the session. Before the handshake response an ERR has no SQLSTATE.
+async fn refuse<T>(client: &mut Leg, code: u16, message: String) -> Result<T, SessionError> {
+    let before = client.sequence == 0;
+    let sqlstate = if before { None } else { Some(*b"HY000") };
+    client.put(&ErrPacket { code, sqlstate, message: message.clone().into_bytes() }.encode());
+    client.close().await;
+    Err(SessionError::Refused(message))
+}
+
+/// The shared state is cheap to hand to each session.
+pub type SharedRef = Arc<Shared>;

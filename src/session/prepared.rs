@@ -1,0 +1,527 @@
+//! Prepared statements: planned when prepared, checked again when executed, parameters sealed on the way.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::command::Session;
+use super::error::{SessionError, sealwire_error};
+use super::protect::{Decision, Planning, Ready, Sealing, seal};
+use super::relay::View;
+use super::rows::RowFormat;
+use super::state::Known;
+use crate::catalog::{Physical, ProtectedColumn};
+use crate::seal::Plaintext;
+use crate::sql::charset::decode_to_utf8;
+use crate::sql::{Charset, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, ResultRoles, SealParam};
+use crate::wire::column::types;
+use crate::wire::command::{Answer, COM_STMT_CLOSE, COM_STMT_PREPARE};
+use crate::wire::err::ErrPacket;
+use crate::wire::execute::{Execute, OutParam, ParamType, ParamValue, encode};
+use crate::wire::frame::HEADER;
+use crate::wire::number;
+use crate::wire::reader::Reader;
+
+/// MariaDB: the statement prepared last.
+const LAST_PREPARED: u32 = u32::MAX;
+/// Long data kept for one parameter, at most; MySQL's own limit is `max_allowed_packet`.
+const LARGEST_LONG_DATA: usize = 1 << 30;
+
+/// The prepared statements of one session.
+#[derive(Default)]
+pub struct Statements {
+    by_id: HashMap<u32, Statement>,
+    last: u32,
+}
+
+enum Statement {
+    /// Touched nothing protected when it was prepared. The text is kept for the day the catalog says otherwise.
+    Plain {
+        text: Box<[u8]>,
+        generation: u64,
+    },
+    Protected(Box<Protected>),
+}
+
+struct Protected {
+    /// As the client sent it.
+    text: Vec<u8>,
+    /// The schema it was prepared in: the server resolves names in that one for good.
+    schema: Option<String>,
+    params: Vec<ParamRole>,
+    results: Vec<ResultRoles>,
+    shape: Shape,
+    known: Known,
+    generation: u64,
+    /// Types of the last execution that bound any.
+    types: Vec<ParamType>,
+    long_data: HashMap<usize, LongData>,
+    /// Of the last result set, for COM_STMT_FETCH.
+    column_types: Vec<u8>,
+}
+
+/// Data of COM_STMT_SEND_LONG_DATA since the last execution.
+enum LongData {
+    /// Went to the server as it came.
+    Sent,
+    /// Held, to be sealed.
+    Held(Plaintext),
+}
+
+/// What of a plan must be the same for the text that the server holds to be still right.
+#[derive(PartialEq, Eq)]
+struct Shape {
+    edits: Vec<(Range<usize>, Vec<String>)>,
+    params: Vec<Option<(String, NullPolicy)>>,
+    results: Vec<Vec<Option<String>>>,
+}
+
+impl Shape {
+    fn of(plan: &Plan) -> Self {
+        let place = |column: &ProtectedColumn| format!("{}.{}", column.table, column.name);
+        let edits = plan.edits.iter().map(|edit| {
+            let pieces = edit.pieces.iter().map(|piece| match piece {
+                Piece::Text(text) => text.clone(),
+                Piece::Seal(literal) => format!("\0{}", place(&literal.column)),
+            });
+            (edit.span.clone(), pieces.collect())
+        });
+        let params = plan.params.iter().map(|role| match role {
+            ParamRole::Plain => None,
+            ParamRole::Seal(param) => Some((place(&param.column), param.null)),
+        });
+        let results = plan.statements.iter().map(|statement| match &statement.result {
+            ResultRoles::Plain => Vec::new(),
+            ResultRoles::Columns(columns) => {
+                columns.iter().map(|column| column.open.as_ref().map(|open| place(open))).collect()
+            }
+        });
+        Self { edits: edits.collect(), params: params.collect(), results: results.collect() }
+    }
+}
+
+impl Statements {
+    fn resolve(&self, id: u32) -> u32 {
+        if id == LAST_PREPARED { self.last } else { id }
+    }
+
+    fn get_mut(&mut self, id: u32) -> Option<&mut Statement> {
+        let id = self.resolve(id);
+        self.by_id.get_mut(&id)
+    }
+
+    fn protected(&mut self, id: u32) -> Option<&mut Protected> {
+        match self.get_mut(id) {
+            Some(Statement::Protected(statement)) => Some(statement),
+            _ => None,
+        }
+    }
+}
+
+impl Session {
+    pub(super) async fn prepare(&mut self) -> Result<(), SessionError> {
+        let payload = self.client.read_packet().await?;
+        let text = payload.get(1..).unwrap_or_default();
+        let prefilter = self.shared.prefilter();
+        if !prefilter.1.hit(text) {
+            return self.prepare_plain(&payload, prefilter.0).await;
+        }
+        match self.decide(text, Protocol::Prepared).await? {
+            Decision::Answer(error) => self.answer(&error),
+            Decision::Forward(Pass { .. }) => {
+                let generation = self.shared.prefilter().0;
+                self.prepare_plain(&payload, generation).await?;
+            }
+            Decision::Run(ready) => self.prepare_protected(text, *ready).await?,
+        }
+        Ok(())
+    }
+
+    async fn prepare_plain(&mut self, payload: &[u8], generation: u64) -> Result<(), SessionError> {
+        self.send_payload(payload).await?;
+        let relayed = self.relay(Answer::Prepare, View::Plain).await?;
+        if let Some((id, _, _)) = relayed.prepared {
+            let text = payload.get(1..).unwrap_or_default().into();
+            self.statements.last = id;
+            self.statements.by_id.insert(id, Statement::Plain { text, generation });
+        }
+        Ok(())
+    }
+
+    async fn prepare_protected(&mut self, text: &[u8], ready: Ready) -> Result<(), SessionError> {
+        let Ready { plan, text: spliced, known, generation } = ready;
+        let mut command = vec![COM_STMT_PREPARE];
+        command.extend_from_slice(&spliced);
+        let shape = Shape::of(&plan);
+        let results: Vec<ResultRoles> = plan.statements.into_iter().map(|statement| statement.result).collect();
+        let mark = self.client.mark();
+        // Until the server's counts are known to be the plan's, nothing goes out.
+        self.client.hold = true;
+        self.send_payload(&command).await?;
+        let relayed = self.relay(Answer::Prepare, View::Roles { results: &[], format: RowFormat::Binary }).await;
+        self.client.hold = false;
+        let relayed = relayed?;
+        let Some((id, columns, parameters)) = relayed.prepared else { return Ok(()) };
+        let planned = match results.first() {
+            Some(ResultRoles::Columns(roles)) => Some(roles.len()),
+            _ => None,
+        };
+        if usize::from(parameters) != plan.params.len()
+            || planned.is_some_and(|planned| planned != usize::from(columns))
+        {
+            self.client.take_back(mark);
+            self.client.sequence = 1;
+            self.close_on_server(id).await?;
+            self.shared.catalog.invalidate();
+            self.answer(&reprepare(
+                "the statement's parameters or columns are not those that the catalog leads to expect",
+            ));
+            return Ok(());
+        }
+        self.statements.last = id;
+        let statement = Protected {
+            text: text.to_vec(),
+            schema: known.schema.clone(),
+            params: plan.params,
+            results,
+            shape,
+            known,
+            generation,
+            types: Vec::new(),
+            long_data: HashMap::new(),
+            column_types: Vec::new(),
+        };
+        self.statements.by_id.insert(id, Statement::Protected(Box::new(statement)));
+        Ok(())
+    }
+
+    async fn close_on_server(&mut self, id: u32) -> Result<(), SessionError> {
+        let mut payload = vec![COM_STMT_CLOSE];
+        payload.extend_from_slice(&id.to_le_bytes());
+        self.send_payload(&payload).await
+    }
+
+    /// The statement id of the command at the front of the client's input.
+    async fn statement_id(&mut self) -> Result<u32, SessionError> {
+        while self.client.input.len() < HEADER + 5 {
+            if self.client.peek_header().is_some_and(|header| header.length < 5) {
+                return Err(crate::wire::Malformed("a statement command without a statement id").into());
+            }
+            if self.client.fill().await? == 0 {
+                return Err(SessionError::Closed);
+            }
+        }
+        let mut reader = Reader::new(self.client.input.get(HEADER + 1..).unwrap_or_default());
+        Ok(reader.u32("statement id")?)
+    }
+
+    pub(super) async fn execute(&mut self) -> Result<(), SessionError> {
+        let id = self.statement_id().await?;
+        if self.statements.protected(id).is_some() {
+            return self.execute_protected(id).await;
+        }
+        if let Some(Statement::Plain { text, generation }) = self.statements.get_mut(id) {
+            let prefilter = self.shared.prefilter();
+            if prefilter.0 != *generation {
+                if prefilter.1.hit(text) {
+                    let text = text.clone();
+                    if !self.still_plain(&text).await? {
+                        self.client.read_packet().await?;
+                        self.answer(&reprepare("the statement touches protected data since the schema changed"));
+                        return Ok(());
+                    }
+                }
+                if let Some(Statement::Plain { generation, .. }) = self.statements.get_mut(id) {
+                    *generation = prefilter.0;
+                }
+            }
+        }
+        self.forward_command().await?;
+        self.relay(Answer::Results, View::Plain).await?;
+        Ok(())
+    }
+
+    async fn still_plain(&mut self, text: &[u8]) -> Result<bool, SessionError> {
+        Ok(matches!(self.plan(text, Protocol::Prepared, None).await?, Planning::Forward(_)))
+    }
+
+    async fn execute_protected(&mut self, id: u32) -> Result<(), SessionError> {
+        let payload = self.client.read_packet().await?;
+        if let Err(error) = self.check_again(id).await? {
+            self.answer(&error);
+            return Ok(());
+        }
+        for _ in 0..2 {
+            let Some(statement) = self.statements.protected(id) else { return Ok(()) };
+            let execute = Execute::parse(&payload, statement.params.len(), &statement.types, |index| {
+                statement.long_data.contains_key(&index)
+            })?;
+            let values = match statement.plaintexts(&payload, &execute) {
+                Ok(values) => values,
+                Err(error) => {
+                    self.answer(&error);
+                    return Ok(());
+                }
+            };
+            let indexes: Vec<usize> = values.iter().map(|(index, _)| *index).collect();
+            let batch = values.into_iter().map(|(_, value)| value);
+            let sealed = match seal(&self.shared.keys, &self.shared.catalog, batch).await {
+                Sealing::Sealed(sealed) => sealed,
+                Sealing::Stale => {
+                    if let Err(error) = self.check_again(id).await? {
+                        self.answer(&error);
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Sealing::Answer(error) => {
+                    self.answer(&error);
+                    return Ok(());
+                }
+            };
+            return self.run_execute(id, &payload, &execute, indexes.into_iter().zip(sealed).collect()).await;
+        }
+        self.answer(&reprepare("the schema keeps changing while the statement is executed"));
+        Ok(())
+    }
+
+    async fn run_execute(
+        &mut self,
+        id: u32,
+        payload: &[u8],
+        execute: &Execute,
+        sealed: HashMap<usize, Vec<u8>>,
+    ) -> Result<(), SessionError> {
+        let Some(statement) = self.statements.protected(id) else { return Ok(()) };
+        let params = statement.out_params(payload, execute, &sealed);
+        let command = encode(execute.statement_id, execute.cursor_flags, execute.iterations, &params);
+        if execute.types_bound {
+            statement.types = execute.types.clone();
+        }
+        // The server forgets long data with each execution.
+        statement.long_data.clear();
+        let results = std::mem::take(&mut statement.results);
+        self.send_payload(&command).await?;
+        let relayed = self.relay(Answer::Results, View::Roles { results: &results, format: RowFormat::Binary }).await;
+        if let Some(statement) = self.statements.protected(id) {
+            statement.results = results;
+            if let Ok(relayed) = &relayed {
+                statement.column_types.clone_from(&relayed.column_types);
+            }
+        }
+        relayed.map(|_| ())
+    }
+
+    /// Plans the text anew if anything the plan depends on has changed since, and lets the execution go
+    /// on only if the server's copy of the statement would come out the same.
+    async fn check_again(&mut self, id: u32) -> Result<Result<(), ErrPacket>, SessionError> {
+        let generation = match self.shared.catalog.fresh().await {
+            Ok(snapshot) => snapshot.generation,
+            Err(error) => return Ok(Err(super::protect::catalog_error(&error))),
+        };
+        let present = self.state.known();
+        let Some(statement) = self.statements.protected(id) else { return Ok(Ok(())) };
+        let same_state = present.as_ref().is_some_and(|present| {
+            Known { schema: statement.known.schema.clone(), ..present.clone() } == statement.known
+        });
+        if same_state && statement.generation == generation {
+            return Ok(Ok(()));
+        }
+        let (text, schema) = (statement.text.clone(), statement.schema.clone());
+        let planned = match self.plan(&text, Protocol::Prepared, Some(&schema)).await? {
+            Planning::Planned(planned) => *planned,
+            Planning::Answer(error) => return Ok(Err(error)),
+            Planning::Forward(_) => return Ok(Err(reprepare("the schema changed since the statement was prepared"))),
+        };
+        let Some(statement) = self.statements.protected(id) else { return Ok(Ok(())) };
+        if Shape::of(&planned.plan) != statement.shape {
+            return Ok(Err(reprepare("the schema or sql_mode changed since the statement was prepared")));
+        }
+        statement.params = planned.plan.params;
+        statement.results = planned.plan.statements.into_iter().map(|statement| statement.result).collect();
+        statement.generation = planned.snapshot.generation;
+        statement.known = Known { schema, ..planned.known };
+        Ok(Ok(()))
+    }
+
+    pub(super) async fn fetch(&mut self) -> Result<(), SessionError> {
+        let id = self.statement_id().await?;
+        let Some(statement) = self.statements.protected(id) else {
+            self.forward_command().await?;
+            self.relay(Answer::Rows, View::Plain).await?;
+            return Ok(());
+        };
+        let results = std::mem::take(&mut statement.results);
+        let column_types = statement.column_types.clone();
+        self.forward_command().await?;
+        let roles = results.first().unwrap_or(&ResultRoles::Plain);
+        let relayed = self.relay(Answer::Rows, View::Cursor { roles, types: &column_types }).await;
+        if let Some(statement) = self.statements.protected(id) {
+            statement.results = results;
+        }
+        relayed.map(|_| ())
+    }
+
+    /// No reply, so an error waits for the execution: data for a sealed parameter beyond the limit ends
+    /// the session instead.
+    pub(super) async fn send_long_data(&mut self) -> Result<(), SessionError> {
+        let id = self.statement_id().await?;
+        let Some(statement) = self.statements.protected(id) else { return self.forward_command().await };
+        while self.client.input.len() < HEADER + 7 {
+            if self.client.peek_header().is_some_and(|header| header.length < 7) {
+                return Err(crate::wire::Malformed("COM_STMT_SEND_LONG_DATA").into());
+            }
+            if self.client.fill().await? == 0 {
+                return Err(SessionError::Closed);
+            }
+        }
+        let mut reader = Reader::new(self.client.input.get(HEADER + 5..).unwrap_or_default());
+        let index = usize::from(reader.u16("COM_STMT_SEND_LONG_DATA")?);
+        if !matches!(statement.params.get(index), Some(ParamRole::Seal(_))) {
+            statement.long_data.insert(index, LongData::Sent);
+            return self.forward_command().await;
+        }
+        let payload = zeroize::Zeroizing::new(self.client.read_packet().await?);
+        let data = payload.get(7..).unwrap_or_default();
+        let Some(statement) = self.statements.protected(id) else { return Ok(()) };
+        let mut held = match statement.long_data.remove(&index) {
+            Some(LongData::Held(held)) => held.expose().to_vec(),
+            _ => Vec::new(),
+        };
+        if held.len() + data.len() > LARGEST_LONG_DATA {
+            return Err(SessionError::TooLarge);
+        }
+        held.extend_from_slice(data);
+        statement.long_data.insert(index, LongData::Held(Plaintext::new(held)));
+        Ok(())
+    }
+
+    pub(super) async fn reset_statement(&mut self) -> Result<(), SessionError> {
+        let id = self.statement_id().await?;
+        if let Some(statement) = self.statements.protected(id) {
+            statement.long_data.clear();
+        }
+        self.forward_command().await?;
+        self.relay(Answer::Short, View::Plain).await?;
+        Ok(())
+    }
+
+    pub(super) async fn close_statement(&mut self) -> Result<(), SessionError> {
+        let id = self.statement_id().await?;
+        let id = self.statements.resolve(id);
+        self.statements.by_id.remove(&id);
+        self.forward_command().await
+    }
+}
+
+impl Protected {
+    /// The plaintext of every parameter that must be sealed, by its index.
+    #[allow(clippy::type_complexity, reason = "the tuple is what `seal` takes, behind its index")]
+    fn plaintexts(
+        &self,
+        payload: &[u8],
+        execute: &Execute,
+    ) -> Result<Vec<(usize, (Arc<ProtectedColumn>, u32, Plaintext))>, ErrPacket> {
+        let mut out = Vec::new();
+        for (index, role) in self.params.iter().enumerate() {
+            let ParamRole::Seal(param) = role else { continue };
+            let kind = execute.types.get(index);
+            let value = match (execute.values.get(index), kind) {
+                (Some(ParamValue::Null), _) | (None, _) | (_, None) => match param.null {
+                    NullPolicy::Keep => continue,
+                    NullPolicy::SealEmpty => Plaintext::new(Vec::new()),
+                },
+                (Some(ParamValue::LongData), Some(kind)) => match self.long_data.get(&index) {
+                    Some(LongData::Held(held)) => self.string(param, *kind, held.expose())?,
+                    _ => return Err(unsupported(param, "long data that was not held")),
+                },
+                (Some(ParamValue::Inline(place)), Some(kind)) => {
+                    let bytes = payload.get(place.value.clone()).unwrap_or_default();
+                    match number::text_of(*kind, bytes) {
+                        Ok(Some(text)) => Plaintext::new(text.into_bytes()),
+                        Ok(None) => self.string(param, *kind, bytes)?,
+                        Err(_) => return Err(unsupported(param, "a value that is not of its type")),
+                    }
+                }
+            };
+            out.push((index, (param.column.clone(), param.row, value)));
+        }
+        Ok(out)
+    }
+
+    /// The plaintext of a string parameter: UTF-8 for text columns, the bytes for binary ones.
+    fn string(&self, param: &SealParam, kind: ParamType, bytes: &[u8]) -> Result<Plaintext, ErrPacket> {
+        let (client, connection) = (self.known.character_set_client, self.known.character_set_connection);
+        // The server takes the BLOB types as binary strings, whatever the session's character set.
+        let binary = matches!(kind.column_type, types::TINY_BLOB..=types::BLOB);
+        match (kind.column_type, param.column.physical) {
+            (types::BIT | types::GEOMETRY, _) => Err(unsupported(param, "a BIT or GEOMETRY value")),
+            (_, Physical::Binary) if binary || client == connection => Ok(Plaintext::new(bytes.to_vec())),
+            (_, Physical::Binary) => Err(unsupported(
+                param,
+                "a string for a binary column while character_set_client and _connection differ",
+            )),
+            (_, Physical::Text) => {
+                let charset = if binary { Charset::Utf8mb4 } else { client };
+                match decode_to_utf8(bytes, charset) {
+                    Some(text) => Ok(Plaintext::new(text.into_owned())),
+                    None => Err(ErrPacket::new(
+                        1366,
+                        b"HY000",
+                        format!(
+                            "Incorrect string value for column '{}' at row {} (sealwire SW-1806: not valid in the \
+                             session's character set)",
+                            param.column.name, param.row
+                        ),
+                    )),
+                }
+            }
+        }
+    }
+
+    /// What is sent to the server: sealed strings where values were sealed, the client's bytes elsewhere.
+    fn out_params<'a>(
+        &self,
+        payload: &'a [u8],
+        execute: &Execute,
+        sealed: &'a HashMap<usize, Vec<u8>>,
+    ) -> Vec<(ParamType, OutParam<'a>)> {
+        let mut out = Vec::with_capacity(execute.types.len());
+        for (index, (kind, value)) in execute.types.iter().zip(&execute.values).enumerate() {
+            let role = self.params.get(index);
+            out.push(match (role, value) {
+                (Some(ParamRole::Seal(param)), _) => {
+                    let column_type = match param.column.physical {
+                        Physical::Text => types::VAR_STRING,
+                        Physical::Binary => types::BLOB,
+                    };
+                    let value = sealed.get(&index).map_or(OutParam::Null, |stored| OutParam::String(stored));
+                    (ParamType { column_type, unsigned: false }, value)
+                }
+                (_, ParamValue::Null) => (*kind, OutParam::Null),
+                (_, ParamValue::LongData) => (*kind, OutParam::LongData),
+                (_, ParamValue::Inline(place)) => {
+                    (*kind, OutParam::Raw(payload.get(place.whole.clone()).unwrap_or_default()))
+                }
+            });
+        }
+        out
+    }
+}
+
+fn unsupported(param: &SealParam, what: &str) -> ErrPacket {
+    sealwire_error(
+        1235,
+        b"42000",
+        "SW-1806",
+        &format!(
+            "{what} is bound to the protected column {}.{} at row {}; bind a string",
+            param.column.table, param.column.name, param.row
+        ),
+    )
+}
+
+/// ER_NEED_REPREPARE: drivers that know it prepare the statement again.
+fn reprepare(why: &str) -> ErrPacket {
+    sealwire_error(1615, b"HY000", "SW-1703", &format!("{why}; prepare it again"))
+}

@@ -1,0 +1,332 @@
+//! What happens to a statement that may touch protected data: it is analysed on a fresh catalog, its
+//! values are sealed and measured, and only then is anything sent.
+
+use std::sync::Arc;
+
+use super::command::Session;
+use super::error::{SessionError, sealwire_error};
+use super::state::{Known, START_TRACKING};
+use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, Snapshot, Width};
+use crate::keys::{KeyError, Keys};
+use crate::seal::Plaintext;
+use crate::sql::splice::{sealed_literals, splice};
+use crate::sql::{Charset, Context, Outcome, Pass, Plan, Protocol, Refusal, ResultRoles, SqlMode, analyse};
+use crate::wire::command::COM_QUERY;
+use crate::wire::err::ErrPacket;
+use crate::wire::ok::OkPacket;
+
+/// How often a plan is made anew because the catalog moved or had to learn of tables.
+const ATTEMPTS: usize = 8;
+
+/// What becomes of a packet of SQL.
+pub enum Decision {
+    /// Forward the client's own bytes.
+    Forward(Pass),
+    /// Send this text instead.
+    Run(Box<Ready>),
+    /// The client gets an ERR and the server nothing.
+    Answer(ErrPacket),
+}
+
+/// A plan whose values are sealed and fit.
+pub struct Ready {
+    pub plan: Plan,
+    /// What goes to the server.
+    pub text: Vec<u8>,
+    pub known: Known,
+    /// Of the snapshot the plan was made on.
+    pub generation: u64,
+}
+
+/// A plan before sealing.
+pub struct Planned {
+    pub plan: Plan,
+    pub known: Known,
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// An answer on the way to a [`Planned`].
+pub enum Planning {
+    Forward(Pass),
+    Planned(Box<Planned>),
+    Answer(ErrPacket),
+}
+
+impl Session {
+    /// Analyses `text`, seals its values and checks their width. Nothing is sent to the server but, once
+    /// a session, the statements that start state tracking.
+    pub(super) async fn decide(&mut self, text: &[u8], protocol: Protocol) -> Result<Decision, SessionError> {
+        for _ in 0..ATTEMPTS {
+            let planned = match self.plan(text, protocol, None).await? {
+                Planning::Forward(pass) => return Ok(Decision::Forward(pass)),
+                Planning::Answer(error) => return Ok(Decision::Answer(error)),
+                Planning::Planned(planned) => *planned,
+            };
+            let literals = sealed_literals(&planned.plan.edits)
+                .map(|literal| (literal.column.clone(), literal.row, literal.value.clone()));
+            let sealed = match seal(&self.shared.keys, &self.shared.catalog, literals).await {
+                Sealing::Sealed(sealed) => sealed,
+                Sealing::Stale => continue,
+                Sealing::Answer(error) => return Ok(Decision::Answer(error)),
+            };
+            let Planned { plan, known, snapshot } = planned;
+            return Ok(match splice(text, &plan.edits, &sealed, known.lex_mode(&snapshot)) {
+                Ok(text) => Decision::Run(Box::new(Ready { plan, text, known, generation: snapshot.generation })),
+                Err(error) => Decision::Answer(sealwire_error(1235, b"42000", "SW-1008", &error.to_string())),
+            });
+        }
+        Ok(Decision::Answer(restless()))
+    }
+
+    /// Analyses `text`. `schema`: the schema to resolve names in, when it is not the session's present
+    /// one (a prepared statement keeps the one it was prepared in).
+    pub(super) async fn plan(
+        &mut self,
+        text: &[u8],
+        protocol: Protocol,
+        schema: Option<&Option<String>>,
+    ) -> Result<Planning, SessionError> {
+        for _ in 0..ATTEMPTS {
+            let snapshot = match self.shared.catalog.fresh().await {
+                Ok(snapshot) => snapshot,
+                Err(error) => return Ok(Planning::Answer(catalog_error(&error))),
+            };
+            let known = match self.state.known() {
+                Some(known) => known,
+                None => {
+                    // A statement that passes however the session's sql_mode reads it needs no tracking,
+                    // and must not get it: the SET would clear what SHOW WARNINGS is about to show.
+                    if let Some(pass) = passes_under_any_mode(text, &snapshot, protocol, self.multi_statements) {
+                        return Ok(Planning::Forward(pass));
+                    }
+                    match self.start_tracking().await? {
+                        Ok(known) => known,
+                        Err(error) => return Ok(Planning::Answer(error)),
+                    }
+                }
+            };
+            // Bytes of a multi-byte character may look like quotes or backslashes to the lexer.
+            if known.character_set_client == Charset::Other && !text.is_ascii() {
+                return Ok(Planning::Answer(charset_refused("character_set_client")));
+            }
+            let schema = schema.unwrap_or(&known.schema);
+            let context = Context {
+                catalog: &snapshot,
+                schema: schema.as_deref(),
+                sql_mode: known.sql_mode,
+                character_set_client: known.character_set_client,
+                character_set_connection: known.character_set_connection,
+                protocol,
+                multi_statements: self.multi_statements,
+            };
+            match analyse(text, &context) {
+                Outcome::Pass(pass) => return Ok(Planning::Forward(pass)),
+                Outcome::Refuse(refusal) => return Ok(Planning::Answer(refused(&refusal))),
+                Outcome::NeedTables(names) => {
+                    if let Err(error) = self.shared.catalog.ensure(&names).await {
+                        return Ok(Planning::Answer(catalog_error(&error)));
+                    }
+                }
+                Outcome::Plan(plan) => {
+                    if known.character_set_client == Charset::Other {
+                        return Ok(Planning::Answer(charset_refused("character_set_client")));
+                    }
+                    if known.character_set_results == Charset::Other && opens_text(&plan) {
+                        return Ok(Planning::Answer(charset_refused("character_set_results")));
+                    }
+                    return Ok(Planning::Planned(Box::new(Planned { plan, known, snapshot })));
+                }
+            }
+        }
+        Ok(Planning::Answer(restless()))
+    }
+
+    /// Makes the server report what a plan depends on. `Err`: it will not, and the client is told.
+    async fn start_tracking(&mut self) -> Result<Result<Known, ErrPacket>, SessionError> {
+        for statement in START_TRACKING {
+            if let Some(error) = self.run_own(statement).await? {
+                return Ok(Err(sealwire_error(
+                    1235,
+                    b"42000",
+                    "SW-1602",
+                    &format!(
+                        "the server does not report this session's state (error {}), so statements on protected \
+                         tables cannot be analysed",
+                        error.code
+                    ),
+                )));
+            }
+        }
+        Ok(self.state.known().ok_or_else(|| {
+            sealwire_error(
+                1235,
+                b"42000",
+                "SW-1602",
+                "the server did not report sql_mode and character sets through session tracking, so statements on \
+                 protected tables cannot be analysed; MySQL 5.7 or MariaDB 10.2 and later do",
+            )
+        }))
+    }
+
+    /// Runs a statement of the proxy's own that returns no rows. Its answer stays here.
+    async fn run_own(&mut self, statement: &str) -> Result<Option<ErrPacket>, SessionError> {
+        let mut payload = vec![COM_QUERY];
+        payload.extend_from_slice(statement.as_bytes());
+        self.server.sequence = 0;
+        self.server.put(&payload);
+        self.server.flush().await?;
+        let answer = self.server.read_packet().await?;
+        if answer.first() == Some(&0xFF) {
+            return Ok(Some(ErrPacket::parse(&answer)?));
+        }
+        let ok = OkPacket::parse(&answer, true)?;
+        self.state.apply(&ok.changes()?);
+        self.state.note_status(ok.status);
+        Ok(None)
+    }
+}
+
+/// A sealed batch, or why there is none.
+pub enum Sealing {
+    /// Stored forms, in the order of the values.
+    Sealed(Vec<Vec<u8>>),
+    /// The columns became wider since the plan was made: plan again.
+    Stale,
+    Answer(ErrPacket),
+}
+
+/// Seals values and compares each with its column's width. A value that seems too wide is judged by a
+/// catalog that was read after the fact, so that a column just widened never refuses what fits.
+pub async fn seal(
+    keys: &Keys,
+    catalog: &Catalog,
+    values: impl Iterator<Item = (Arc<ProtectedColumn>, u32, Plaintext)>,
+) -> Sealing {
+    let (places, values): (Vec<(Arc<ProtectedColumn>, u32)>, Vec<_>) =
+        values.map(|(column, row, value)| ((column.clone(), row), (column, value))).unzip();
+    if places.is_empty() {
+        return Sealing::Sealed(Vec::new());
+    }
+    let sealed = match keys.seal(values).await {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            let Some((column, _)) = places.first() else { return Sealing::Answer(restless()) };
+            return Sealing::Answer(key_error(&error, column));
+        }
+    };
+    for ((column, row), stored) in places.iter().zip(&sealed) {
+        // Sealed text is ASCII: characters and bytes are the same number.
+        if fits(stored.len() as u64, column.width) {
+            continue;
+        }
+        let snapshot = match catalog.refresh().await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Sealing::Answer(catalog_error(&error)),
+        };
+        let table = snapshot.table(&column.table).flatten();
+        let now = table.and_then(|table| table.column(&column.name));
+        return match (table, now) {
+            (Some(_), Some(now)) if fits(stored.len() as u64, now.width) => Sealing::Stale,
+            (Some(table), Some(now)) => Sealing::Answer(too_wide(table, now, stored.len() as u64, *row)),
+            _ => Sealing::Stale,
+        };
+    }
+    Sealing::Sealed(sealed)
+}
+
+fn fits(length: u64, width: Width) -> bool {
+    match width {
+        Width::Characters(limit) | Width::Bytes(limit) => length <= limit,
+        Width::None => false,
+    }
+}
+
+/// MySQL's own 1406, with what is needed and how to get it.
+fn too_wide(table: &catalog::Table, column: &catalog::Column, needed: u64, row: u32) -> ErrPacket {
+    let (limit, unit) = match column.width {
+        Width::Characters(limit) => (limit, "characters"),
+        Width::Bytes(limit) => (limit, "bytes"),
+        Width::None => (0, "characters"),
+    };
+    let hint = catalog::width::alter_hint(table, column, needed);
+    ErrPacket::new(
+        1406,
+        b"22001",
+        format!(
+            "Data too long for column '{}' at row {row} (sealwire SW-1801: the sealed value needs {needed} {unit}, \
+             {} holds {limit}; nothing was written; widen the column: {hint})",
+            column.name, column.column_type,
+        ),
+    )
+}
+
+fn opens_text(plan: &Plan) -> bool {
+    plan.statements.iter().any(|statement| match &statement.result {
+        ResultRoles::Plain => false,
+        ResultRoles::Columns(columns) => {
+            columns.iter().filter_map(|column| column.open.as_ref()).any(|column| column.physical == Physical::Text)
+        }
+    })
+}
+
+/// The verdict that holds under every reading of the text, if that is to pass it.
+fn passes_under_any_mode(text: &[u8], snapshot: &Snapshot, protocol: Protocol, multi_statements: bool) -> Option<Pass> {
+    if !text.is_ascii() {
+        return None;
+    }
+    let mut verdict = Pass::default();
+    for (ansi_quotes, no_backslash_escapes) in [(false, false), (true, false), (false, true), (true, true)] {
+        let context = Context {
+            catalog: snapshot,
+            schema: None,
+            sql_mode: SqlMode { ansi_quotes, no_backslash_escapes, ..SqlMode::default() },
+            character_set_client: Charset::Utf8mb4,
+            character_set_connection: Charset::Utf8mb4,
+            protocol,
+            multi_statements,
+        };
+        let Outcome::Pass(pass) = analyse(text, &context) else { return None };
+        verdict.invalidates_catalog |= pass.invalidates_catalog;
+        verdict.scrub_rows |= pass.scrub_rows;
+    }
+    Some(verdict)
+}
+
+pub fn refused(refusal: &Refusal) -> ErrPacket {
+    let state = refusal.code.sqlstate().as_bytes().first_chunk::<5>().copied().unwrap_or(*b"HY000");
+    ErrPacket::new(refusal.code.errno(), &state, refusal.to_string())
+}
+
+pub fn key_error(error: &KeyError, column: &ProtectedColumn) -> ErrPacket {
+    let state = error.sqlstate().as_bytes().first_chunk::<5>().copied().unwrap_or(*b"HY000");
+    let text = error.to_string();
+    // Errors of KMS and vault do not know whose value they stopped.
+    let place = format!("{}.{}", column.table, column.name);
+    let text = if text.contains(&place) { text } else { format!("{place}: {text}") };
+    sealwire_error(error.errno(), &state, error.sw_code(), &text)
+}
+
+pub fn catalog_error(error: &CatalogError) -> ErrPacket {
+    sealwire_error(
+        1205,
+        b"HY000",
+        "SW-1702",
+        &format!("the catalog cannot be read, so statements on protected tables are refused: {error}; try again"),
+    )
+}
+
+fn charset_refused(variable: &str) -> ErrPacket {
+    sealwire_error(
+        1235,
+        b"42000",
+        "SW-1004",
+        &format!(
+            "{variable} of this session is not supported on protected tables; use ascii, latin1, utf8mb3 or utf8mb4 \
+             (SET NAMES utf8mb4)"
+        ),
+    )
+}
+
+fn restless() -> ErrPacket {
+    sealwire_error(1205, b"HY000", "SW-1703", "the schema keeps changing while the statement is planned; try again")
+}

@@ -1,0 +1,318 @@
+//! Carries one response from the server to the client: unread where nothing is protected, row by row
+//! where values must be opened.
+
+use bytes::Bytes;
+
+use super::command::Session;
+use super::error::{SessionError, sealwire_error};
+use super::rows::{Opening, RowFormat};
+use super::scrub;
+use crate::sql::{ResultColumn, ResultRoles};
+use crate::wire::Malformed;
+use crate::wire::capability::{CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK};
+use crate::wire::column::ColumnDefinition;
+use crate::wire::command::Answer;
+use crate::wire::err::ErrPacket;
+use crate::wire::frame::{HEADER, Header, MAX_PAYLOAD};
+use crate::wire::ok::{self, OkPacket};
+use crate::wire::reader::Reader;
+use crate::wire::response::{Kind, Response, Step};
+use crate::wire::status::SERVER_SESSION_STATE_CHANGED;
+
+/// Rows gathered before their values are opened together, at most.
+const ROWS_AT_ONCE: usize = 256;
+
+/// How a response is to be seen.
+#[derive(Clone, Copy)]
+pub enum View<'a> {
+    /// Nothing in it is protected.
+    Plain,
+    /// One entry per result, in order.
+    Roles { results: &'a [ResultRoles], format: RowFormat },
+    /// Rows of a cursor: the column types are known from the execution.
+    Cursor { roles: &'a ResultRoles, types: &'a [u8] },
+    /// Rows that may quote sealed values (SHOW WARNINGS).
+    Scrub,
+}
+
+/// What the relay learned.
+#[derive(Default)]
+pub struct Relayed {
+    /// The code of the ERR that ended the response, the server's or the proxy's.
+    pub error: Option<u16>,
+    /// COM_STMT_PREPARE_OK: statement id, columns, parameters.
+    pub prepared: Option<(u32, u16, u16)>,
+    /// Type codes of the last result set's columns.
+    pub column_types: Vec<u8>,
+}
+
+/// The state of one relay.
+struct Relay<'a> {
+    view: View<'a>,
+    response: Response,
+    relayed: Relayed,
+    opening: Option<Opening>,
+    rows: Vec<Bytes>,
+    /// The response goes on, the client will get this instead of the rest.
+    aborted: Option<ErrPacket>,
+    /// Where the client's output stood before the definitions that are held back.
+    mark: Option<(usize, u8)>,
+    /// Results that had ended when the last packet was looked at.
+    ended: usize,
+    /// The client's sequence ids are not the server's: every row is framed anew.
+    renumber: bool,
+}
+
+impl Session {
+    /// Relays the answer to a command that was sent whole.
+    pub(super) async fn relay(&mut self, answer: Answer, view: View<'_>) -> Result<Relayed, SessionError> {
+        let deprecate_eof = self.server_capabilities & CLIENT_DEPRECATE_EOF != 0;
+        let session_track = self.server_capabilities & CLIENT_SESSION_TRACK != 0;
+        let mut relay = Relay {
+            view,
+            response: Response::new(answer, deprecate_eof, session_track),
+            relayed: Relayed::default(),
+            opening: None,
+            rows: Vec::new(),
+            aborted: None,
+            mark: None,
+            ended: 0,
+            // A command that was sent in another number of packets than it came in shifts the ids.
+            renumber: self.client.sequence != self.server.sequence,
+        };
+        if let View::Cursor { roles: ResultRoles::Columns(columns), types } = view {
+            relay.opening = Opening::new(columns, types, RowFormat::Binary);
+        }
+        relay.response.whole_rows = relay.wants_whole_rows();
+        loop {
+            match relay.response.step(&self.server.input)? {
+                Step::Pass(count) => {
+                    let bytes = self.server.input.split_to(count);
+                    if relay.aborted.is_none() {
+                        self.client.send_raw(&bytes).await?;
+                    }
+                }
+                Step::Packet(total, kind) => {
+                    self.open_rows(&mut relay).await?;
+                    let packet = self.server.input.split_to(total).freeze();
+                    self.relay_packet(&mut relay, &packet, kind).await?;
+                }
+                Step::Row { bytes, packets } => {
+                    let packet = self.server.input.split_to(bytes).freeze();
+                    relay.rows.push(join(packet, packets));
+                    if relay.rows.len() >= ROWS_AT_ONCE {
+                        self.open_rows(&mut relay).await?;
+                    }
+                }
+                Step::NeedMore => {
+                    self.open_rows(&mut relay).await?;
+                    self.client.flush().await?;
+                    if self.server.fill().await? == 0 {
+                        return Err(SessionError::Closed);
+                    }
+                }
+                Step::Done => break,
+            }
+        }
+        self.open_rows(&mut relay).await?;
+        if let Some(error) = relay.aborted.take() {
+            relay.relayed.error = Some(error.code);
+            self.client.put(&error.encode());
+        }
+        Ok(relay.relayed)
+    }
+
+    async fn relay_packet(&mut self, relay: &mut Relay<'_>, packet: &Bytes, kind: Kind) -> Result<(), SessionError> {
+        let payload = packet.get(HEADER..).unwrap_or_default();
+        let header = Header::parse(packet).ok_or(Malformed("packet header"))?;
+        self.server.sequence = header.sequence.wrapping_add(1);
+        if relay.aborted.is_none() && !relay.renumber {
+            match relay.response.whole_rows {
+                // Opened rows may take more or fewer packets than sealed ones.
+                true => relay.renumber = self.client.sequence != header.sequence,
+                // Rows may have passed unread: the server's numbering is the client's.
+                false => self.client.sequence = header.sequence,
+            }
+        }
+        let mut rewritten: Option<Vec<u8>> = None;
+        match kind {
+            Kind::Ok => rewritten = self.note_ok(payload)?,
+            Kind::Eof => self.state.note_status(ok::parse_eof(payload)?.1),
+            Kind::Err => {
+                let error = ErrPacket::parse(payload)?;
+                relay.relayed.error = Some(error.code);
+                if !matches!(relay.view, View::Plain) {
+                    rewritten = scrub::error(&error).map(|error| error.encode());
+                }
+            }
+            Kind::LocalInfile => {
+                // The client is not asked for its file; the server gets an empty one.
+                self.server.put(b"");
+                self.server.flush().await?;
+                relay.aborted.get_or_insert(sealwire_error(
+                    1148,
+                    b"42000",
+                    "SW-2005",
+                    "LOAD DATA LOCAL is not relayed by this version",
+                ));
+            }
+            Kind::PrepareOk => {
+                let mut reader = Reader::new(payload);
+                reader.u8("COM_STMT_PREPARE_OK")?;
+                let id = reader.u32("COM_STMT_PREPARE_OK")?;
+                relay.relayed.prepared =
+                    Some((id, reader.u16("COM_STMT_PREPARE_OK")?, reader.u16("COM_STMT_PREPARE_OK")?));
+            }
+            Kind::ColumnCount(count) => self.begin_result(relay, count),
+            Kind::Column => self.note_column(relay, payload)?,
+            Kind::Parameter | Kind::String => {}
+        }
+        if relay.aborted.is_none() {
+            self.client.put(rewritten.as_deref().unwrap_or(payload));
+        }
+        // The definitions are complete, and none was unexpected: what was held back may go.
+        if relay.mark.is_some() && relay.opening.is_some() {
+            relay.mark = None;
+            self.client.hold = false;
+        }
+        if relay.response.results_ended != relay.ended {
+            relay.ended = relay.response.results_ended;
+            relay.opening = None;
+        }
+        relay.response.whole_rows = relay.wants_whole_rows();
+        self.client.flush_if_high().await?;
+        Ok(())
+    }
+
+    /// The column count of a result set: decides how its rows are read.
+    fn begin_result(&mut self, relay: &mut Relay<'_>, count: u64) {
+        relay.relayed.column_types.clear();
+        let Some(columns) = relay.roles() else { return };
+        if columns.len() as u64 == count {
+            // Held back until every definition was seen: one that is not as planned turns all into an ERR.
+            relay.mark = Some(self.client.mark());
+            self.client.hold = true;
+        } else {
+            self.abort_stale(relay);
+        }
+    }
+
+    fn note_column(&mut self, relay: &mut Relay<'_>, payload: &[u8]) -> Result<(), SessionError> {
+        let definition = ColumnDefinition::parse(payload)?;
+        let index = relay.relayed.column_types.len();
+        relay.relayed.column_types.push(definition.column_type);
+        let Some(columns) = relay.roles() else { return Ok(()) };
+        let Some(column) = columns.get(index) else { return Ok(()) };
+        if column.name.as_ref().is_some_and(|name| !same_name(name, definition.name)) {
+            self.abort_stale(relay);
+        } else if index + 1 == columns.len() && relay.aborted.is_none() {
+            let format = relay.format();
+            match Opening::new(columns, &relay.relayed.column_types, format) {
+                Some(opening) => relay.opening = Some(opening),
+                None => self.abort_stale(relay),
+            }
+        }
+        Ok(())
+    }
+
+    /// The result is not what the plan says: the schema changed in between.
+    fn abort_stale(&mut self, relay: &mut Relay<'_>) {
+        if let Some(mark) = relay.mark.take() {
+            self.client.take_back(mark);
+            self.client.hold = false;
+        }
+        self.shared.catalog.invalidate();
+        relay.aborted.get_or_insert(sealwire_error(
+            1615,
+            b"HY000",
+            "SW-1703",
+            "the result's columns are not those that the catalog leads to expect: the schema changed while the \
+             statement was planned; run it again",
+        ));
+    }
+
+    /// Reads the session state out of an OK, and rewrites it for a client that did not ask for that.
+    pub(super) fn note_ok(&mut self, payload: &[u8]) -> Result<Option<Vec<u8>>, SessionError> {
+        let tracked = self.server_capabilities & CLIENT_SESSION_TRACK != 0;
+        let ok = OkPacket::parse(payload, tracked)?;
+        self.state.note_status(ok.status);
+        if tracked {
+            self.state.apply(&ok.changes()?);
+        }
+        let strip = tracked && self.client_capabilities & CLIENT_SESSION_TRACK == 0;
+        let differs = !ok.info.is_empty() || ok.status & SERVER_SESSION_STATE_CHANGED != 0;
+        Ok((strip && differs).then(|| ok.encode_without_session_track()))
+    }
+
+    /// Opens and sends the rows gathered so far.
+    async fn open_rows(&mut self, relay: &mut Relay<'_>) -> Result<(), SessionError> {
+        if relay.rows.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut relay.rows);
+        if relay.aborted.is_some() {
+            return Ok(());
+        }
+        if let Some(opening) = &relay.opening {
+            let charset = self.state.character_set_results;
+            match opening.open(&self.shared.keys, charset, &rows).await? {
+                Ok(opened) => {
+                    for row in opened {
+                        self.client.put(&row);
+                        self.client.flush_if_high().await?;
+                    }
+                }
+                Err(error) => {
+                    relay.aborted.get_or_insert(error);
+                }
+            }
+            return Ok(());
+        }
+        for row in rows {
+            match relay.view {
+                View::Scrub => self.client.put(&scrub::row(&row)),
+                _ => self.client.put(&row),
+            }
+            self.client.flush_if_high().await?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Relay<'a> {
+    fn wants_whole_rows(&self) -> bool {
+        self.renumber || self.opening.is_some() || matches!(self.view, View::Scrub)
+    }
+
+    /// The planned columns of the result that is coming, if it has any.
+    fn roles(&self) -> Option<&'a [ResultColumn]> {
+        let View::Roles { results, .. } = self.view else { return None };
+        match results.get(self.response.results_ended) {
+            Some(ResultRoles::Columns(columns)) => Some(columns),
+            _ => None,
+        }
+    }
+
+    fn format(&self) -> RowFormat {
+        match self.view {
+            View::Roles { format, .. } => format,
+            _ => RowFormat::Binary,
+        }
+    }
+}
+
+fn same_name(expected: &str, got: &[u8]) -> bool {
+    !expected.is_ascii() || !got.is_ascii() || expected.as_bytes().eq_ignore_ascii_case(got)
+}
+
+/// The payload of a row, its packets joined.
+fn join(packet: Bytes, packets: usize) -> Bytes {
+    if packets == 1 {
+        return packet.slice(HEADER.min(packet.len())..);
+    }
+    let mut payload = Vec::with_capacity(packet.len());
+    for piece in packet.chunks(HEADER + MAX_PAYLOAD) {
+        payload.extend_from_slice(piece.get(HEADER..).unwrap_or_default());
+    }
+    payload.into()
+}

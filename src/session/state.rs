@@ -1,0 +1,92 @@
+//! What the proxy knows of a session's state on the server, told by the server itself.
+
+use crate::catalog::Snapshot;
+use crate::sql::lex::LexMode;
+use crate::sql::{Charset, SqlMode};
+use crate::wire::ok::StateChange;
+use crate::wire::status::SERVER_STATUS_IN_TRANS;
+
+/// Statements run once, at a session's first protected statement. The first makes the server report
+/// `sql_mode` from then on (schema and character sets it reports by default); the second assigns each
+/// variable to itself, which makes it report the present values. Both are SET: a SELECT would disturb
+/// FOUND_ROWS().
+pub const START_TRACKING: [&str; 2] = [
+    "SET SESSION session_track_system_variables = \
+     CONCAT(@@SESSION.session_track_system_variables, ',sql_mode,character_set_client,character_set_results,character_set_connection')",
+    "SET SESSION sql_mode = @@SESSION.sql_mode, SESSION character_set_client = @@SESSION.character_set_client, \
+     SESSION character_set_results = @@SESSION.character_set_results, \
+     SESSION collation_connection = @@SESSION.collation_connection",
+];
+
+/// Tracked state. Everything but the schema is unknown until [`START_TRACKING`] ran.
+#[derive(Clone, Debug, Default)]
+pub struct SessionState {
+    pub schema: Option<String>,
+    pub sql_mode: Option<SqlMode>,
+    pub character_set_client: Option<Charset>,
+    pub character_set_connection: Option<Charset>,
+    pub character_set_results: Option<Charset>,
+    pub in_transaction: bool,
+}
+
+/// The parts that a statement's analysis depends on, all known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub schema: Option<String>,
+    pub sql_mode: SqlMode,
+    pub character_set_client: Charset,
+    pub character_set_connection: Charset,
+    pub character_set_results: Charset,
+}
+
+impl Known {
+    pub fn lex_mode(&self, snapshot: &Snapshot) -> LexMode {
+        LexMode { sql_mode: self.sql_mode, version: snapshot.version, charset: self.character_set_client }
+    }
+}
+
+impl SessionState {
+    pub fn known(&self) -> Option<Known> {
+        Some(Known {
+            schema: self.schema.clone(),
+            sql_mode: self.sql_mode?,
+            character_set_client: self.character_set_client?,
+            character_set_connection: self.character_set_connection?,
+            character_set_results: self.character_set_results?,
+        })
+    }
+
+    /// The server set its session variables back (COM_RESET_CONNECTION, COM_CHANGE_USER): what was
+    /// tracked is unknown again, the schema excepted.
+    pub fn forget(&mut self) {
+        *self = Self { schema: self.schema.take(), ..Self::default() };
+    }
+
+    pub fn note_status(&mut self, status: u16) {
+        self.in_transaction = status & SERVER_STATUS_IN_TRANS != 0;
+    }
+
+    pub fn apply(&mut self, changes: &[StateChange<'_>]) {
+        for change in changes {
+            match change {
+                StateChange::Schema(name) => {
+                    let name = String::from_utf8_lossy(name);
+                    self.schema = Some(name.into_owned()).filter(|name| !name.is_empty());
+                }
+                StateChange::SystemVariable { name, value } => self.variable(name, &String::from_utf8_lossy(value)),
+                StateChange::Other => {}
+            }
+        }
+    }
+
+    fn variable(&mut self, name: &[u8], value: &str) {
+        // Before tracking is on, a value that happens to be reported is not proof that all are.
+        match name {
+            b"sql_mode" => self.sql_mode = Some(SqlMode::parse(value)),
+            b"character_set_client" => self.character_set_client = Some(Charset::from_name(value)),
+            b"character_set_connection" => self.character_set_connection = Some(Charset::from_name(value)),
+            b"character_set_results" => self.character_set_results = Some(Charset::from_name(value)),
+            _ => {}
+        }
+    }
+}
