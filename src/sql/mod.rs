@@ -4,7 +4,6 @@ pub mod analyse;
 pub mod charset;
 pub(crate) mod classify;
 pub mod dialect;
-#[allow(dead_code)]
 pub(crate) mod dml;
 pub mod guard;
 pub mod lex;
@@ -14,6 +13,8 @@ pub mod plan;
 pub mod prefilter;
 pub mod refusal;
 pub mod splice;
+#[cfg(test)]
+pub(crate) mod testing;
 pub use analyse::analyse;
 pub use plan::*;
 pub use prefilter::Prefilter;

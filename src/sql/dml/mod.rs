@@ -1,14 +1,44 @@
 //! Planning of data manipulation: names, lineage, what to seal and what to open.
+//!
+//! * [`scope`], [`tables`]: which table and column a name means.
+//! * [`expr`], [`function`], [`query`]: what an expression or query carries ([`value`]).
+//! * [`insert`], [`update`], [`assign`], [`constant`]: what is written, and how it is sealed.
+//! * [`why`]: the refusals.
+mod assign;
+mod constant;
+mod expr;
+mod function;
+mod insert;
+mod planner;
+mod query;
+mod scope;
+mod source;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod update;
+mod value;
+mod why;
 
-use super::lex::StatementText;
-use super::plan::{Context, Edit, ParamRole, ResultRoles};
+use std::sync::Arc;
+
+use sqlparser::ast::{Query, SetExpr, Statement};
+
+use self::planner::Planner;
+use self::source::Source;
+use self::value::Outputs;
+use super::dialect;
+use super::guard;
+use super::lex::{LexMode, StatementText, lex, statements};
+use super::plan::{Charset, Context, Edit, ParamRole, Protocol, ResultColumn, ResultRoles, SqlMode};
 use super::refusal::{Refusal, RefusalCode};
 use crate::config::TableName;
 
 /// What one statement becomes.
 pub(crate) struct DmlPlan {
     pub verb: &'static str,
-    /// In the text of the whole packet, sorted, not overlapping.
+    /// In the text of the whole packet, sorted, not overlapping; an insertion may stand right before
+    /// a replacement.
     pub edits: Vec<Edit>,
     /// One per `?` of this statement, in order.
     pub params: Vec<ParamRole>,
@@ -30,6 +60,93 @@ impl From<Refusal> for DmlError {
 }
 
 /// Plans one DML statement that mentions a watched name.
-pub(crate) fn plan(statement: &StatementText<'_>, _ctx: &Context<'_>) -> Result<DmlPlan, DmlError> {
-    Err(Refusal::new(RefusalCode::NotUnderstood, "not analysed", Some(statement.span.clone())).into())
+pub(crate) fn plan(statement: &StatementText<'_>, ctx: &Context<'_>) -> Result<DmlPlan, DmlError> {
+    if ctx.sql_mode.unsupported {
+        return Err(Refusal::new(RefusalCode::UnsupportedSqlMode, "the session's sql_mode", None).into());
+    }
+    if ctx.character_set_client == Charset::Other {
+        return Err(Refusal::new(RefusalCode::CharacterSet, "character_set_client", None).into());
+    }
+    let parsed = dialect::parse(statement)?;
+    guard::check_literals(statement, &parsed.statement)?;
+    let source = Source::new(statement, ctx.character_set_client, parsed.spans);
+    if ctx.protocol == Protocol::Text && source.placeholder_count() > 0 {
+        return Err(why::not_understood("a placeholder outside of a prepared statement").into());
+    }
+    let mut planner = Planner::new(ctx, source, parsed.ignore);
+    let result = planner.statement(&parsed.statement);
+    // What is not known yet may be the cause of any refusal.
+    if !planner.need.is_empty() {
+        return Err(DmlError::NeedTables(planner.need));
+    }
+    let (verb, outputs) = result?;
+    let edits = planner.finish()?;
+    Ok(DmlPlan { verb, edits, params: planner.params, result: roles(outputs)? })
+}
+
+fn roles(outputs: Outputs) -> Result<ResultRoles, Refusal> {
+    let Some(column) = outputs.first_sealed().cloned() else {
+        return Ok(ResultRoles::Plain);
+    };
+    if outputs.unknown {
+        return Err(why::unknown_star(&column));
+    }
+    let columns =
+        outputs.columns.into_iter().map(|o| ResultColumn { name: o.name, open: o.value.sealed().map(Arc::clone) });
+    Ok(ResultRoles::Columns(columns.collect()))
+}
+
+impl Planner<'_> {
+    fn statement(&mut self, statement: &Statement) -> Result<(&'static str, Outputs), Refusal> {
+        match statement {
+            Statement::Query(query) => self.top_query(query),
+            Statement::Insert(insert) => {
+                Ok((if insert.replace_into { "REPLACE" } else { "INSERT" }, self.insert(insert)?))
+            }
+            Statement::Update(update) => Ok(("UPDATE", self.update(update)?)),
+            Statement::Delete(delete) => Ok(("DELETE", self.delete(delete)?)),
+            _ => Err(why::not_understood("this kind of statement")),
+        }
+    }
+
+    /// A query, or `WITH … UPDATE` and `WITH … DELETE`.
+    fn top_query(&mut self, query: &Query) -> Result<(&'static str, Outputs), Refusal> {
+        match &*query.body {
+            SetExpr::Update(Statement::Update(update)) => {
+                self.with_only(query)?;
+                Ok(("UPDATE", self.update(update)?))
+            }
+            SetExpr::Delete(Statement::Delete(delete)) => {
+                self.with_only(query)?;
+                Ok(("DELETE", self.delete(delete)?))
+            }
+            _ => Ok(("SELECT", self.query(query, None)?)),
+        }
+    }
+
+    fn with_only(&mut self, query: &Query) -> Result<(), Refusal> {
+        if query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() || !query.locks.is_empty()
+        {
+            return Err(why::not_understood("this kind of statement"));
+        }
+        match &query.with {
+            Some(with) => self.with(with, None),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A view's stored definition. It is UTF-8 and independent of the session's sql_mode.
+fn parse_view(definition: &str, ctx: &Context<'_>) -> Option<Box<Query>> {
+    let text = definition.as_bytes();
+    let mode = LexMode { sql_mode: SqlMode::default(), version: ctx.catalog.version, charset: Charset::Utf8mb4 };
+    let tokens = lex(text, mode).ok()?;
+    let found = statements(text, &tokens, mode);
+    let [statement] = found.as_slice() else {
+        return None;
+    };
+    match dialect::parse(statement).ok()?.statement {
+        Statement::Query(query) => Some(query),
+        _ => None,
+    }
 }

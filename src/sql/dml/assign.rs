@@ -1,0 +1,210 @@
+//! Assignments: a value on its way into a column, and what the server would store there by itself.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{Expr, Function, FunctionArguments};
+
+use super::planner::Planner;
+use super::scope::Chain;
+use super::value::{Value, same_column};
+use super::why;
+use crate::catalog::{Column, ColumnDefault, ProtectedColumn, Table};
+use crate::seal::Plaintext;
+use crate::sql::{NullPolicy, Refusal};
+
+/// How the statement treats values that a column does not take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strictness {
+    /// IGNORE.
+    pub ignore: bool,
+    /// STRICT_TRANS_TABLES or STRICT_ALL_TABLES.
+    pub strict: bool,
+    /// Strict mode holds for every row: STRICT_ALL_TABLES, or a transactional table.
+    pub every_row: bool,
+    /// An INSERT of one row: the server refuses NULL for NOT NULL whatever the mode.
+    pub single_row: bool,
+    /// The value may arrive in a row after the first.
+    pub any_row: bool,
+}
+
+impl Strictness {
+    pub fn of(ctx: &crate::sql::Context<'_>, table: &Table, ignore: bool, single_row: bool) -> Self {
+        let transactional = table.engine.as_deref().is_some_and(|e| e.eq_ignore_ascii_case("innodb"));
+        let mode = ctx.sql_mode;
+        Strictness {
+            ignore,
+            strict: mode.strict_all_tables || mode.strict_trans_tables,
+            every_row: mode.strict_all_tables || (mode.strict_trans_tables && transactional),
+            single_row,
+            any_row: false,
+        }
+    }
+
+    /// NULL given to a NOT NULL column becomes `''` instead of an error.
+    fn coerces_null(self, row: u32) -> bool {
+        if self.ignore {
+            return true;
+        }
+        if self.single_row {
+            return false;
+        }
+        if !self.strict {
+            return true;
+        }
+        !self.every_row && (row > 1 || self.any_row)
+    }
+
+    /// A NOT NULL column without a default that gets no value becomes `''` instead of an error.
+    fn coerces_omission(self, row: u32) -> bool {
+        self.ignore || !self.strict || (!self.every_row && (row > 1 || self.any_row))
+    }
+}
+
+/// What must be put where the server would put a column's default.
+pub(super) enum Implicit {
+    /// NULL, or an error of the server's own.
+    Nothing,
+    Seal(Plaintext),
+}
+
+impl Planner<'_> {
+    /// What stands in for the default of `column` in the current row.
+    pub(super) fn implicit(
+        &self,
+        column: &Column,
+        protected: &Arc<ProtectedColumn>,
+        strictness: Strictness,
+    ) -> Result<Implicit, Refusal> {
+        match &column.default {
+            ColumnDefault::Null if column.nullable => Ok(Implicit::Nothing),
+            ColumnDefault::None | ColumnDefault::Null if strictness.coerces_omission(self.row) => {
+                Ok(Implicit::Seal(Plaintext::new(Vec::new())))
+            }
+            ColumnDefault::None | ColumnDefault::Null => Ok(Implicit::Nothing),
+            ColumnDefault::Literal(text) => Ok(Implicit::Seal(Plaintext::new(text.clone().into_bytes()))),
+            ColumnDefault::Expression(_) => Err(why::raw_default(protected, "its default expression")),
+        }
+    }
+
+    /// The value that `expr` gives to `column`, whatever column that is.
+    pub(super) fn assign(
+        &mut self,
+        column: &Column,
+        expr: &Expr,
+        chain: &Chain<'_>,
+        strictness: Strictness,
+    ) -> Result<(), Refusal> {
+        let Some(protected) = &column.protected else {
+            if default_keyword(expr).is_some() || self.default_function(expr) {
+                return Ok(());
+            }
+            return match self.expr(expr, chain)? {
+                Value::Sealed(source) => {
+                    let refusal = why::flow(&source, &format!("column {}", column.name));
+                    Err(why::at(refusal, self.expr_span(expr)))
+                }
+                _ => Ok(()),
+            };
+        };
+        let protected = protected.clone();
+        if let Some(ident) = default_keyword(expr) {
+            let Some(span) = self.span(ident.span) else {
+                return Err(why::assignment(&protected));
+            };
+            return match self.implicit(column, &protected, strictness)? {
+                Implicit::Nothing => Ok(()),
+                Implicit::Seal(value) => {
+                    let piece = self.sealed(&protected, value);
+                    self.edit(span, vec![piece]);
+                    Ok(())
+                }
+            };
+        }
+        if self.default_function(expr) {
+            return match &column.default {
+                ColumnDefault::Null if column.nullable => Ok(()),
+                _ => Err(why::at(why::raw_default(&protected, "its default"), self.expr_span(expr))),
+            };
+        }
+        let coerces = !column.nullable && strictness.coerces_null(self.row);
+        let null = if coerces { NullPolicy::SealEmpty } else { NullPolicy::Keep };
+        match self.expr(expr, chain)? {
+            Value::Null => match (null, self.null_span(expr)) {
+                (NullPolicy::Keep, _) => Ok(()),
+                (NullPolicy::SealEmpty, Some(span)) => {
+                    let piece = self.sealed(&protected, Plaintext::new(Vec::new()));
+                    self.edit(span, vec![piece]);
+                    Ok(())
+                }
+                (NullPolicy::SealEmpty, None) => Err(why::raw_default(&protected, "''")),
+            },
+            Value::Constant(constant) => self.seal_constant(constant, &protected, null),
+            Value::Choice { constants, null: may_be_null } => {
+                if may_be_null && coerces {
+                    return Err(why::raw_default(&protected, "'' for NULL"));
+                }
+                constants.into_iter().try_for_each(|c| self.seal_constant(c, &protected, null))
+            }
+            Value::Sealed(source) if same_column(&source, &protected) => {
+                // NULL out of an outer join or a CASE without ELSE would be stored as a raw ''.
+                if coerces && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && !is_values(expr) {
+                    return Err(why::at(why::raw_default(&protected, "'' for NULL"), self.expr_span(expr)));
+                }
+                Ok(())
+            }
+            Value::Sealed(source) => {
+                let refusal = why::flow(&source, &format!("protected column {}.{}", protected.table, protected.name));
+                Err(why::at(refusal, self.expr_span(expr)))
+            }
+            Value::Plain => Err(why::at(why::assignment(&protected), self.expr_span(expr))),
+        }
+    }
+
+    fn null_span(&self, expr: &Expr) -> Option<std::ops::Range<usize>> {
+        match expr {
+            Expr::Nested(inner) => self.null_span(inner),
+            Expr::Value(value) => self.span(value.span),
+            _ => None,
+        }
+    }
+
+    /// `DEFAULT(col)`. `VALUES ROW` and others do not know it.
+    fn default_function(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Nested(inner) => self.default_function(inner),
+            Expr::Function(Function { name, args: FunctionArguments::List(list), over: None, .. }) => {
+                let is_default = matches!(name.0.as_slice(), [part] if part.as_ident().is_some_and(|i| {
+                    i.quote_style.is_none() && i.value.eq_ignore_ascii_case("DEFAULT")
+                }));
+                is_default
+                    && list.args.len() == 1
+                    && !matches!(expr_arg(list), Some(Expr::Function(_) | Expr::Subquery(_)))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn expr_arg(list: &sqlparser::ast::FunctionArgumentList) -> Option<&Expr> {
+    use sqlparser::ast::{FunctionArg, FunctionArgExpr};
+    match list.args.first() {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))) => Some(expr),
+        _ => None,
+    }
+}
+
+fn is_values(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(f) if matches!(f.name.0.as_slice(), [part] if part.as_ident().is_some_and(|i| {
+        i.value.eq_ignore_ascii_case("VALUES") || i.value.eq_ignore_ascii_case("VALUE")
+    })))
+}
+
+/// The keyword `DEFAULT` in the place of a value.
+pub(super) fn default_keyword(expr: &Expr) -> Option<&sqlparser::ast::Ident> {
+    match expr {
+        Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("DEFAULT") => {
+            Some(ident)
+        }
+        _ => None,
+    }
+}

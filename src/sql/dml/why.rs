@@ -1,0 +1,154 @@
+//! The refusals of this room, worded in one place. What to do instead is added by the code.
+
+use std::ops::Range;
+
+use crate::catalog::ProtectedColumn;
+use crate::config::TableName;
+use crate::sql::{Refusal, RefusalCode as Code};
+
+fn refuse(code: Code, message: String) -> Refusal {
+    Refusal::new(code, message, None)
+}
+
+fn over(code: Code, clause: &str, column: &ProtectedColumn) -> Refusal {
+    refuse(code, format!("{clause} over protected column {}.{}", column.table, column.name))
+}
+
+/// Attaches the offending part of the text, unless one is known already.
+pub(super) fn at(mut refusal: Refusal, span: Option<Range<usize>>) -> Refusal {
+    if refusal.span.is_none() {
+        refusal.span = span;
+    }
+    refusal
+}
+
+pub(super) fn not_understood(what: &str) -> Refusal {
+    refuse(Code::NotUnderstood, format!("{what} in a statement that names a protected table"))
+}
+
+/// A clause of the grammar whose effect on protected columns is not analysed.
+pub(super) fn clause(what: &str) -> Refusal {
+    refuse(Code::UnsupportedClause, format!("{what} in a statement that names a protected table"))
+}
+
+pub(super) fn expression(column: &ProtectedColumn, clause: &str) -> Refusal {
+    over(Code::Expression, clause, column)
+}
+
+pub(super) fn comparison(column: &ProtectedColumn, clause: &str) -> Refusal {
+    over(Code::Comparison, clause, column)
+}
+
+pub(super) fn grouping(column: &ProtectedColumn, clause: &str) -> Refusal {
+    over(Code::Grouping, clause, column)
+}
+
+pub(super) fn ordering(column: &ProtectedColumn) -> Refusal {
+    over(Code::Ordering, "ORDER BY", column)
+}
+
+pub(super) fn aggregate(column: &ProtectedColumn, function: &str) -> Refusal {
+    over(Code::Aggregate, function, column)
+}
+
+pub(super) fn window(column: &ProtectedColumn) -> Refusal {
+    over(Code::WindowFunction, "a window", column)
+}
+
+pub(super) fn mixed(column: &ProtectedColumn, clause: &str) -> Refusal {
+    refuse(
+        Code::MixedBranches,
+        format!("{clause} mixes protected column {}.{} with values of other origin", column.table, column.name),
+    )
+}
+
+pub(super) fn flow(column: &ProtectedColumn, target: &str) -> Refusal {
+    refuse(Code::FlowToColumn, format!("protected column {}.{} would flow into {target}", column.table, column.name))
+}
+
+pub(super) fn flow_to_table(column: &ProtectedColumn, what: &str) -> Refusal {
+    refuse(Code::FlowToTable, format!("{what} protected column {}.{}", column.table, column.name))
+}
+
+pub(super) fn variable(column: &ProtectedColumn) -> Refusal {
+    refuse(Code::FlowToVariable, format!("protected column {}.{} is assigned to a variable", column.table, column.name))
+}
+
+pub(super) fn into() -> Refusal {
+    refuse(Code::FlowToFile, "SELECT ... INTO in a statement that names a protected table".to_owned())
+}
+
+pub(super) fn assignment(column: &ProtectedColumn) -> Refusal {
+    refuse(
+        Code::AssignedExpression,
+        format!("protected column {}.{} is given a value that is only known to the server", column.table, column.name),
+    )
+}
+
+pub(super) fn literal(column: &ProtectedColumn, what: &str) -> Refusal {
+    refuse(Code::LiteralKind, format!("{what} as a value of protected column {}.{}", column.table, column.name))
+}
+
+pub(super) fn invalid_string(column: &ProtectedColumn) -> Refusal {
+    refuse(
+        Code::InvalidString,
+        format!("a value of protected column {}.{} is not valid in its character set", column.table, column.name),
+    )
+}
+
+pub(super) fn raw_default(column: &ProtectedColumn, what: &str) -> Refusal {
+    refuse(
+        Code::RawDefault,
+        format!("the server would store {what} unsealed in protected column {}.{}", column.table, column.name),
+    )
+}
+
+pub(super) fn ambiguous(reference: &str, column: &ProtectedColumn) -> Refusal {
+    refuse(
+        Code::AmbiguousName,
+        format!("column '{reference}' may or may not be protected column {}.{}", column.table, column.name),
+    )
+}
+
+pub(super) fn unknown_column(reference: &str) -> Refusal {
+    refuse(Code::UnknownColumn, format!("unknown column '{reference}'"))
+}
+
+pub(super) fn unknown_star(column: &ProtectedColumn) -> Refusal {
+    refuse(
+        Code::UnknownColumn,
+        format!("the columns behind * are not all known beside protected column {}.{}", column.table, column.name),
+    )
+}
+
+pub(super) fn no_schema(table: &str) -> Refusal {
+    refuse(Code::UnknownSessionState, format!("table '{table}' is named without a schema and none is selected"))
+}
+
+pub(super) fn missing(table: &TableName, what: &str) -> Refusal {
+    refuse(Code::MissingColumn, format!("the configuration protects {table}, but the server has no {what}"))
+}
+
+pub(super) fn view(table: &TableName, problem: &str) -> Refusal {
+    refuse(Code::ViewDefinition, format!("view {table} names a protected table and {problem}"))
+}
+
+pub(super) fn view_write(table: &TableName) -> Refusal {
+    refuse(Code::ViewWrite, format!("a write through view {table}, which names a protected table"))
+}
+
+pub(super) fn triggers(table: &TableName) -> Refusal {
+    refuse(Code::Trigger, format!("a write to protected table {table}, which has triggers"))
+}
+
+pub(super) fn carrier(table: &TableName, reason: &str) -> Refusal {
+    refuse(Code::Carrier, format!("{table} reaches a protected table: {reason}"))
+}
+
+pub(super) fn routine(routine: &str) -> Refusal {
+    refuse(Code::StoredFunction, format!("function {routine} touches protected tables or cannot be read"))
+}
+
+pub(super) fn recursive(column: &ProtectedColumn) -> Refusal {
+    over(Code::MixedBranches, "a recursive common table expression", column)
+}
