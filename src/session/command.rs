@@ -15,7 +15,7 @@ use super::relay::View;
 use super::rows::RowFormat;
 use super::state::SessionState;
 use super::stream::Socket;
-use crate::sql::{Pass, Protocol, ResultRoles};
+use crate::sql::{Pass, Protocol, RefusalCode, ResultRoles};
 use crate::wire::Malformed;
 use crate::wire::capability::CLIENT_MULTI_STATEMENTS;
 use crate::wire::command::*;
@@ -92,7 +92,7 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
             Ok(Some(session))
         }
         Err(error @ SessionError::Authentication(_)) => {
-            client.put(&sealwire_error(1045, b"28000", "SW-2006", &error.to_string()).encode());
+            client.put(&sealwire_error(RefusalCode::PasswordExchange, error.to_string()).encode());
             client.close().await;
             Err(error)
         }
@@ -199,8 +199,8 @@ impl Session {
                 }
                 None => {
                     self.client.read_packet().await?;
-                    let text = format!("command {command:#04x} is not relayed: it could reach protected data unseen");
-                    self.answer(&sealwire_error(1047, b"08S01", "SW-2007", &text));
+                    let text = format!("command {command:#04x} is not relayed");
+                    self.answer(&sealwire_error(RefusalCode::UnknownCommand, text));
                 }
             },
         }

@@ -9,12 +9,12 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::Shared;
-use super::error::SessionError;
+use super::error::{SessionError, sealwire_error};
 use super::leg::Leg;
 use super::stream::{Socket, Stream};
 use crate::config::{BackendAddress, BackendTlsMode, ClientTlsMode};
+use crate::sql::RefusalCode;
 use crate::wire::capability::{CLIENT_SESSION_TRACK, CLIENT_SSL, PASSED};
-use crate::wire::err::ErrPacket;
 use crate::wire::handshake::{Greeting, HandshakeResponse};
 
 /// How long a client may take from connecting to its handshake response (MySQL's `connect_timeout`).
@@ -40,10 +40,7 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
     let mut server = match dial(shared).await {
         Ok(socket) => Leg::new(Stream::Plain(socket)),
         Err(reason) => {
-            // CR_CONN_HOST_ERROR is a client's number; 2003 is what an application expects when the
-            // database is away. Errors before the handshake carry no SQLSTATE.
-            return refuse(&mut client, 2003, format!("sealwire SW-2001: the database cannot be reached: {reason}"))
-                .await;
+            return refuse(&mut client, RefusalCode::DatabaseUnreachable, reason).await;
         }
     };
     let payload = timeout(shared.config.backend.connect_timeout, server.read_packet_exactly(LARGEST_HANDSHAKE))
@@ -67,8 +64,8 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
     let response = response.map_err(|_| SessionError::Refused("no handshake response in time".into()))??;
     let client_capabilities = response.capabilities & offered;
     if shared.config.tls.mode == ClientTlsMode::Required && !client.stream.is_secure() {
-        let message = "Connections using insecure transport are prohibited (sealwire SW-2002: `tls.mode: required`)";
-        return refuse(&mut client, 3159, message.into()).await;
+        let message = "connections using insecure transport are prohibited (`tls.mode: required`)";
+        return refuse(&mut client, RefusalCode::TlsRequired, message.into()).await;
     }
 
     let mut server_capabilities = client_capabilities | greeting.capabilities & CLIENT_SESSION_TRACK;
@@ -83,22 +80,22 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
             server = match start_tls(shared, connector, server).await {
                 Ok(server) => server,
                 Err(reason) => {
-                    let message = format!("sealwire SW-2003: TLS towards the database failed: {reason}");
-                    return refuse(&mut client, 2026, message).await;
+                    let message = format!("TLS towards the database failed: {reason}");
+                    return refuse(&mut client, RefusalCode::BackendTls, message).await;
                 }
             };
         }
         (_, true) if shared.config.backend.tls.mode != BackendTlsMode::Preferred => {
-            let message = "sealwire SW-2003: the database offers no TLS, and `backend.tls.mode` asks for it";
-            return refuse(&mut client, 2026, message.into()).await;
+            let message = "the database offers no TLS, and `backend.tls.mode` asks for it";
+            return refuse(&mut client, RefusalCode::BackendTls, message.into()).await;
         }
         _ => {}
     }
     let sha256 = response.auth_plugin.as_deref() == Some(b"sha256_password");
     if sha256 && client.stream.is_secure() && !server.stream.is_secure() {
         // The response holds the password in the clear, meant for a leg that is encrypted.
-        let message = "sealwire SW-2004: sha256_password over TLS needs TLS towards the database too (`backend.tls`)";
-        return refuse(&mut client, 3159, message.into()).await;
+        let message = "sha256_password over TLS needs TLS towards the database too";
+        return refuse(&mut client, RefusalCode::PasswordInClear, message.into()).await;
     }
     server.put(&response.with_capabilities(server_capabilities));
     server.flush().await?;
@@ -178,13 +175,16 @@ async fn dial(shared: &Shared) -> Result<Socket, String> {
     }
 }
 
-/// Tells the client why, and ends the session. Before the handshake response an ERR has no SQLSTATE.
-async fn refuse<T>(client: &mut Leg, code: u16, message: String) -> Result<T, SessionError> {
-    let before = client.sequence == 0;
-    let sqlstate = if before { None } else { Some(*b"HY000") };
-    client.put(&ErrPacket { code, sqlstate, message: message.clone().into_bytes() }.encode());
+/// Tells the client why, and ends the session. Before the greeting an ERR has no SQLSTATE.
+async fn refuse<T>(client: &mut Leg, code: RefusalCode, message: String) -> Result<T, SessionError> {
+    let mut error = sealwire_error(code, message);
+    if client.sequence == 0 {
+        error.sqlstate = None;
+    }
+    let text = String::from_utf8_lossy(&error.message).into_owned();
+    client.put(&error.encode());
     client.close().await;
-    Err(SessionError::Refused(message))
+    Err(SessionError::Refused(text))
 }
 
 /// The shared state is cheap to hand to each session.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::sql::{Refusal, RefusalCode};
 use crate::wire::Malformed;
 use crate::wire::err::ErrPacket;
 
@@ -24,7 +25,18 @@ pub enum SessionError {
     Refused(String),
 }
 
-/// An ERR packet in the proxy's voice: `sealwire SW-nnnn: …`.
-pub fn sealwire_error(code: u16, sqlstate: &[u8; 5], sw_code: &str, message: &str) -> ErrPacket {
-    ErrPacket::new(code, sqlstate, format!("sealwire {sw_code}: {message}"))
+/// An ERR packet in the proxy's voice: `sealwire SW-nnnn: what and where; what to do`.
+pub fn sealwire_error(code: RefusalCode, message: impl Into<String>) -> ErrPacket {
+    refused(&Refusal::new(code, message, None))
+}
+
+/// The ERR packet of a refusal.
+pub fn refused(refusal: &Refusal) -> ErrPacket {
+    err_packet(refusal.code.errno(), refusal.code.sqlstate(), refusal.to_string())
+}
+
+/// An ERR packet whose SQLSTATE is five ASCII characters, or `HY000`.
+pub fn err_packet(errno: u16, sqlstate: &str, message: String) -> ErrPacket {
+    let state = sqlstate.as_bytes().first_chunk::<5>().copied().unwrap_or(*b"HY000");
+    ErrPacket::new(errno, &state, message)
 }

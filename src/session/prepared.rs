@@ -13,7 +13,7 @@ use super::state::Known;
 use crate::catalog::{Physical, ProtectedColumn};
 use crate::seal::Plaintext;
 use crate::sql::charset::decode_to_utf8;
-use crate::sql::{Charset, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, ResultRoles, SealParam};
+use crate::sql::{Charset, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, RefusalCode, ResultRoles, SealParam};
 use crate::wire::column::types;
 use crate::wire::command::{Answer, COM_STMT_CLOSE, COM_STMT_PREPARE};
 use crate::wire::err::ErrPacket;
@@ -511,11 +511,9 @@ impl Protected {
 
 fn unsupported(param: &SealParam, what: &str) -> ErrPacket {
     sealwire_error(
-        1235,
-        b"42000",
-        "SW-1806",
-        &format!(
-            "{what} is bound to the protected column {}.{} at row {}; bind a string",
+        RefusalCode::ParameterType,
+        format!(
+            "{what} is bound to the protected column {}.{} at row {}",
             param.column.table, param.column.name, param.row
         ),
     )
@@ -523,5 +521,5 @@ fn unsupported(param: &SealParam, what: &str) -> ErrPacket {
 
 /// ER_NEED_REPREPARE: drivers that know it prepare the statement again.
 fn reprepare(why: &str) -> ErrPacket {
-    sealwire_error(1615, b"HY000", "SW-1703", &format!("{why}; prepare it again"))
+    sealwire_error(RefusalCode::NeedsReprepare, why)
 }

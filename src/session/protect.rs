@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::command::Session;
-use super::error::{SessionError, sealwire_error};
+use super::error::{SessionError, err_packet, refused, sealwire_error};
 use super::state::{Known, START_TRACKING};
 use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, Snapshot, Width};
 use crate::keys::{KeyError, Keys};
 use crate::seal::Plaintext;
 use crate::sql::splice::{sealed_literals, splice};
-use crate::sql::{Charset, Context, Outcome, Pass, Plan, Protocol, Refusal, ResultRoles, SqlMode, analyse};
+use crate::sql::{Charset, Context, Outcome, Pass, Plan, Protocol, RefusalCode, ResultRoles, SqlMode, analyse};
 use crate::wire::command::COM_QUERY;
 use crate::wire::err::ErrPacket;
 use crate::wire::ok::OkPacket;
@@ -72,7 +72,7 @@ impl Session {
             let Planned { plan, known, snapshot } = planned;
             return Ok(match splice(text, &plan.edits, &sealed, known.lex_mode(&snapshot)) {
                 Ok(text) => Decision::Run(Box::new(Ready { plan, text, known, generation: snapshot.generation })),
-                Err(error) => Decision::Answer(sealwire_error(1235, b"42000", "SW-1008", &error.to_string())),
+                Err(error) => Decision::Answer(sealwire_error(RefusalCode::GuardFailed, error.to_string())),
             });
         }
         Ok(Decision::Answer(restless()))
@@ -146,10 +146,8 @@ impl Session {
         for statement in START_TRACKING {
             if let Some(error) = self.run_own(statement).await? {
                 return Ok(Err(sealwire_error(
-                    1235,
-                    b"42000",
-                    "SW-1602",
-                    &format!(
+                    RefusalCode::UnknownSessionState,
+                    format!(
                         "the server does not report this session's state (error {}), so statements on protected \
                          tables cannot be analysed",
                         error.code
@@ -159,9 +157,7 @@ impl Session {
         }
         Ok(self.state.known().ok_or_else(|| {
             sealwire_error(
-                1235,
-                b"42000",
-                "SW-1602",
+                RefusalCode::UnknownSessionState,
                 "the server did not report sql_mode and character sets through session tracking, so statements on \
                  protected tables cannot be analysed; MySQL 5.7 or MariaDB 10.2 and later do",
             )
@@ -292,41 +288,28 @@ fn passes_under_any_mode(text: &[u8], snapshot: &Snapshot, protocol: Protocol, m
     Some(verdict)
 }
 
-pub fn refused(refusal: &Refusal) -> ErrPacket {
-    let state = refusal.code.sqlstate().as_bytes().first_chunk::<5>().copied().unwrap_or(*b"HY000");
-    ErrPacket::new(refusal.code.errno(), &state, refusal.to_string())
-}
-
 pub fn key_error(error: &KeyError, column: &ProtectedColumn) -> ErrPacket {
-    let state = error.sqlstate().as_bytes().first_chunk::<5>().copied().unwrap_or(*b"HY000");
     let text = error.to_string();
     // Errors of KMS and vault do not know whose value they stopped.
     let place = format!("{}.{}", column.table, column.name);
     let text = if text.contains(&place) { text } else { format!("{place}: {text}") };
-    sealwire_error(error.errno(), &state, error.sw_code(), &text)
+    err_packet(error.errno(), error.sqlstate(), format!("sealwire {}: {text}", error.sw_code()))
 }
 
 pub fn catalog_error(error: &CatalogError) -> ErrPacket {
     sealwire_error(
-        1205,
-        b"HY000",
-        "SW-1702",
-        &format!("the catalog cannot be read, so statements on protected tables are refused: {error}; try again"),
+        RefusalCode::CatalogUnavailable,
+        format!("the catalog cannot be read, so statements on protected tables are refused: {error}"),
     )
 }
 
 fn charset_refused(variable: &str) -> ErrPacket {
     sealwire_error(
-        1235,
-        b"42000",
-        "SW-1004",
-        &format!(
-            "{variable} of this session is not supported on protected tables; use ascii, latin1, utf8mb3 or utf8mb4 \
-             (SET NAMES utf8mb4)"
-        ),
+        RefusalCode::CharacterSet,
+        format!("{variable} of this session is none of ascii, latin1, utf8mb3 and utf8mb4"),
     )
 }
 
 fn restless() -> ErrPacket {
-    sealwire_error(1205, b"HY000", "SW-1703", "the schema keeps changing while the statement is planned; try again")
+    sealwire_error(RefusalCode::CatalogStale, "the schema keeps changing while the statement is planned")
 }

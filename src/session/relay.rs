@@ -7,7 +7,7 @@ use super::command::Session;
 use super::error::{SessionError, sealwire_error};
 use super::rows::{Opening, RowFormat};
 use super::scrub;
-use crate::sql::{ResultColumn, ResultRoles};
+use crate::sql::{RefusalCode, ResultColumn, ResultRoles};
 use crate::wire::Malformed;
 use crate::wire::capability::{CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK};
 use crate::wire::column::ColumnDefinition;
@@ -150,9 +150,7 @@ impl Session {
                 self.server.put(b"");
                 self.server.flush().await?;
                 relay.aborted.get_or_insert(sealwire_error(
-                    1148,
-                    b"42000",
-                    "SW-2005",
+                    RefusalCode::LocalInfile,
                     "LOAD DATA LOCAL is not relayed by this version",
                 ));
             }
@@ -223,11 +221,9 @@ impl Session {
         }
         self.shared.catalog.invalidate();
         relay.aborted.get_or_insert(sealwire_error(
-            1615,
-            b"HY000",
-            "SW-1703",
+            RefusalCode::CatalogStale,
             "the result's columns are not those that the catalog leads to expect: the schema changed while the \
-             statement was planned; run it again",
+             statement was planned",
         ));
     }
 

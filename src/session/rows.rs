@@ -8,7 +8,7 @@ use crate::catalog::{Physical, ProtectedColumn};
 use crate::keys::Keys;
 use crate::seal::Plaintext;
 use crate::sql::charset::encode_from_utf8;
-use crate::sql::{Charset, ResultColumn};
+use crate::sql::{Charset, RefusalCode, ResultColumn};
 use crate::wire::binary::{self, Place};
 use crate::wire::column::types;
 use crate::wire::err::ErrPacket;
@@ -125,5 +125,8 @@ impl Opening {
 }
 
 fn missing() -> ErrPacket {
-    sealwire_error(1105, b"HY000", "SW-2011", "a value could not be opened: the session's character set is not known")
+    sealwire_error(
+        RefusalCode::UnknownSessionState,
+        "a value could not be opened: the session's character set is not known",
+    )
 }

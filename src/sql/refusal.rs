@@ -256,6 +256,9 @@ codes! {
     CatalogStale = 1703, 1412, "HY000", "The table changed while the statement ran",
         "The server's answer does not fit the analysed definition.",
         "try again";
+    NeedsReprepare = 1704, 1615, "HY000", "A prepared statement is out of date",
+        "The schema, sql_mode or character set changed since it was prepared, so the text that the server holds may no longer be right.",
+        "prepare it again";
 
     // 18xx: sealing and opening.
     TooWide = 1801, 1406, "22001", "The sealed value is too wide for the column",
@@ -326,6 +329,26 @@ codes! {
     ShuttingDown = 1930, 1053, "08S01", "The proxy is shutting down",
         "It takes no further work.",
         "connect again";
+
+    // 20xx: the connection itself.
+    DatabaseUnreachable = 2001, 2003, "HY000", "The database cannot be reached",
+        "The proxy could not connect to the server behind it, or the server did not greet it in time.",
+        "check `backend.address` and the server";
+    TlsRequired = 2002, 3159, "HY000", "Connections without TLS are not allowed",
+        "`tls.mode: required` refuses clients that do not ask for TLS over TCP.",
+        "switch TLS on in the client";
+    BackendTls = 2003, 2026, "HY000", "TLS towards the database failed",
+        "`backend.tls` asks for TLS, and the server does not offer it or its certificate does not pass.",
+        "check `backend.tls` and the server's certificate";
+    PasswordInClear = 2004, 3159, "HY000", "A password would travel unencrypted",
+        "sha256_password sends the password itself over TLS; without TLS towards the database it would go on in the clear.",
+        "set `backend.tls`, or use caching_sha2_password";
+    PasswordExchange = 2006, 1045, "28000", "The password exchange failed",
+        "The client encrypted its password for another RSA key than the proxy's, or the server's key could not be used.",
+        "let the client ask for the key (get-server-public-key), or use TLS";
+    UnknownCommand = 2007, 1047, "08S01", "A command is not relayed",
+        "The command could reach protected data unseen, or is not one of the protocol.",
+        "use SQL statements and prepared statements";
 }
 
 impl RefusalCode {
@@ -364,7 +387,8 @@ pub fn errors_page() -> String {
                 16 => "Session state",
                 17 => "Catalog",
                 18 => "Sealing and opening",
-                _ => "Keys",
+                19 => "Keys",
+                _ => "Connections",
             };
             let _ = write!(page, "\n## {heading}\n");
         }
