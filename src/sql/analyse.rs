@@ -1,162 +1,201 @@
-//! The entry: one packet of SQL in, an outcome out.
+//! The entry: one packet of SQL text in, what to do with it out.
 
-use super::charset::decode_to_utf8;
-use super::classify::{Class, classify};
-use super::dml::{self, DmlError};
-use super::lex::{LexMode, StatementText, Token, TokenKind, lex, statements};
-use super::literal;
-use super::plan::{Charset, Context, Outcome, Pass, Plan, ResultRoles, StatementPlan};
+use super::classify::{Decision, classify};
+use super::dml::{self, DmlError, DmlPlan};
+use super::lex::{LexError, LexMode, StatementText, Token, TokenKind, lex, statements};
+use super::live::{Live, mentions_raw};
+use super::plan::{Charset, Context, Outcome, ParamRole, Pass, Plan, ResultRoles, StatementPlan};
 use super::refusal::{Refusal, RefusalCode};
-use crate::config::TableName;
 
-/// Decides about a packet that the prefilter could not pass.
+/// Analyses the text of a COM_QUERY or COM_STMT_PREPARE. Meant to run on a large stack.
 pub fn analyse(text: &[u8], ctx: &Context<'_>) -> Outcome {
     let mode = LexMode::of(ctx);
     let tokens = match lex(text, mode) {
         Ok(tokens) => tokens,
-        // The prefilter saw a watched word in it, and where that stands cannot be told.
-        Err(error) => {
-            let end = text.len();
-            let span = Some(error.offset.min(end)..end);
-            return Outcome::Refuse(Refusal::new(RefusalCode::MalformedText, error.kind.to_string(), span));
-        }
+        Err(error) => return malformed(text, error, ctx),
     };
-    let packet = statements(text, &tokens, mode);
-    let mut merged = Merged::default();
-    for statement in &packet {
-        match analyse_statement(statement, ctx) {
-            Ok(One::Pass(pass)) => merged.pass(pass),
-            Ok(One::Plan(plan)) => merged.plan(plan),
-            Err(DmlError::Refusal(refusal)) => return Outcome::Refuse(refusal),
-            Err(DmlError::NeedTables(names)) => merged.need.extend(names),
+    let all = statements(text, &tokens, mode);
+    let mut packet = Packet::default();
+    for (n, statement) in all.iter().enumerate() {
+        // The body of a routine or compound statement has delimiters of its own: it takes the rest.
+        if n + 1 < all.len() && has_body(statement) {
+            let from = tokens.partition_point(|t| t.start() < statement.span.start);
+            let rest = StatementText {
+                text,
+                tokens: tokens.get(from..).unwrap_or_default(),
+                span: statement.span.start..text.len(),
+                mode,
+            };
+            packet.add(&rest, ctx);
+            break;
+        }
+        packet.add(statement, ctx);
+        if packet.refusal.is_some() {
+            break;
         }
     }
-    if !merged.need.is_empty() {
-        return Outcome::NeedTables(merged.need);
-    }
-    if !merged.protected {
-        return Outcome::Pass(merged.pass);
-    }
-    if packet.len() > 1
-        && let Some(statement) = packet.iter().find(|statement| !may_share_a_packet(statement))
-    {
+    packet.outcome()
+}
+
+/// Refused if it could touch anything protected under another reading; the server's own syntax error
+/// otherwise.
+fn malformed(text: &[u8], error: LexError, ctx: &Context<'_>) -> Outcome {
+    const DYNAMIC: &[&str] = &["prepare", "execute", "call", "binlog", "handler", "load", "session_track"];
+    let lower = text.to_ascii_lowercase();
+    let dynamic = DYNAMIC.iter().any(|word| lower.windows(word.len()).any(|w| w == word.as_bytes()));
+    if dynamic || mentions_raw(text, ctx) {
         return Outcome::Refuse(Refusal::new(
-            RefusalCode::MixedPacket,
-            "a statement on a protected table shares its packet with one that may change what it means",
-            Some(statement.span.clone()),
+            RefusalCode::MalformedText,
+            error.kind.to_string(),
+            Some(error.offset..text.len()),
         ));
     }
-    Outcome::Plan(merged.plan)
+    Outcome::Pass(Pass { invalidates_catalog: true, scrub_rows: true })
 }
 
-enum One {
-    Pass(Pass),
-    Plan(dml::DmlPlan),
+/// A statement that holds statements.
+fn has_body(statement: &StatementText<'_>) -> bool {
+    let word = |n: usize, words: &[&str]| {
+        statement.word(n).is_some_and(|w| words.iter().any(|x| w.eq_ignore_ascii_case(x.as_bytes())))
+    };
+    if word(0, &["create", "alter"]) {
+        return statement.live().skip(1).take(24).any(|t| {
+            ["trigger", "procedure", "function", "event", "package"].iter().any(|w| t.is_word(statement.text, w))
+        });
+    }
+    let labelled = statement.live().nth(1).is_some_and(|t| t.is_operator(statement.text, ":"));
+    labelled
+        || (word(0, &["begin"]) && word(1, &["not"]))
+        || word(0, &["if", "case", "loop", "while", "repeat", "for", "declare"])
 }
 
-fn analyse_statement(statement: &StatementText<'_>, ctx: &Context<'_>) -> Result<One, DmlError> {
-    match classify(statement, ctx) {
-        Class::Pass(pass) => Ok(One::Pass(pass)),
-        Class::Refuse(refusal) => Err(refusal.into()),
-        Class::NeedTables(names) => Err(DmlError::NeedTables(names)),
-        Class::Dml if !mentions(statement, ctx) => Ok(One::Pass(Pass::default())),
-        Class::Dml => plan(statement, ctx).map(One::Plan),
-        Class::Explain(_) if !mentions(statement, ctx) => Ok(One::Pass(Pass::default())),
-        Class::Explain(inner) => {
-            let tokens = statement.tokens.get(inner..).unwrap_or_default();
-            let start = tokens.first().map_or(statement.span.end, |token| token.start());
-            let inner = StatementText { tokens, span: start..statement.span.end, ..statement.clone() };
-            // What comes back is the server's plan, not the table's rows.
-            let plan = plan(&inner, ctx)?;
-            Ok(One::Plan(dml::DmlPlan { verb: "EXPLAIN", result: ResultRoles::Plain, ..plan }))
+#[derive(Default)]
+struct Packet {
+    statements: Vec<StatementPlan>,
+    edits: Vec<super::plan::Edit>,
+    params: Vec<ParamRole>,
+    pass: Pass,
+    need: Vec<crate::config::TableName>,
+    refusal: Option<Refusal>,
+    /// A statement that changes what the others mean, and one that is protected.
+    changes_state: bool,
+    planned: bool,
+}
+
+impl Packet {
+    fn add(&mut self, statement: &StatementText<'_>, ctx: &Context<'_>) {
+        let live = Live::new(statement, ctx);
+        match classify(&live) {
+            Decision::Pass { pass, changes_state } => {
+                self.pass.invalidates_catalog |= pass.invalidates_catalog;
+                self.pass.scrub_rows |= pass.scrub_rows;
+                self.changes_state |= changes_state;
+                self.forward(statement, "OTHER");
+            }
+            Decision::Refuse(refusal) => self.refusal = Some(refusal),
+            Decision::Need(tables) => self.need.extend(tables),
+            Decision::Dml { from, explain } => {
+                if let Some(refusal) = refuse_before_planning(&live) {
+                    self.refusal = Some(refusal);
+                    return;
+                }
+                let Some(inner) = inner(statement, live.token(from)) else { return };
+                match dml::plan(&inner, ctx) {
+                    Ok(plan) => self.take(plan, explain),
+                    Err(DmlError::NeedTables(tables)) => self.need.extend(tables),
+                    Err(DmlError::Refusal(refusal)) => self.refusal = Some(refusal),
+                }
+            }
         }
     }
-}
 
-fn plan(statement: &StatementText<'_>, ctx: &Context<'_>) -> Result<dml::DmlPlan, DmlError> {
-    if ctx.sql_mode.unsupported {
-        let message = "the session's sql_mode changes what statements and values mean";
-        return Err(Refusal::new(RefusalCode::UnsupportedSqlMode, message, Some(statement.span.clone())).into());
-    }
-    if ctx.character_set_client == Charset::Other {
-        let message = "character_set_client of the session is not supported on protected tables";
-        return Err(Refusal::new(RefusalCode::CharacterSet, message, Some(statement.span.clone())).into());
-    }
-    dml::plan(statement, ctx)
-}
-
-/// Whether an identifier of the statement is a watched name. Strings are values here: the side doors
-/// that take a name as a string are classified before.
-pub(crate) fn mentions(statement: &StatementText<'_>, ctx: &Context<'_>) -> bool {
-    statement.live().any(|token| watched(token, statement.text, ctx))
-}
-
-pub(crate) fn watched(token: Token, text: &[u8], ctx: &Context<'_>) -> bool {
-    if !matches!(token.kind, TokenKind::Word | TokenKind::QuotedIdent) {
-        return false;
-    }
-    let name = identifier(token, text, ctx.character_set_client);
-    ctx.catalog.watched.contains_key(&name.to_lowercase())
-}
-
-/// An identifier token's name, quotes resolved.
-pub(crate) fn identifier(token: Token, text: &[u8], charset: Charset) -> String {
-    let unquoted = literal::identifier(token.text(text));
-    match decode_to_utf8(&unquoted, charset) {
-        Some(utf8) => String::from_utf8_lossy(&utf8).into_owned(),
-        None => String::from_utf8_lossy(&unquoted).into_owned(),
-    }
-}
-
-/// Statements that leave session state and schema as they are.
-fn may_share_a_packet(statement: &StatementText<'_>) -> bool {
-    let first = statement.live().find(|token| !token.is_operator(statement.text, "("));
-    let Some(first) = first else { return true };
-    [
-        "SELECT",
-        "INSERT",
-        "REPLACE",
-        "UPDATE",
-        "DELETE",
-        "WITH",
-        "VALUES",
-        "TABLE",
-        "SHOW",
-        "EXPLAIN",
-        "DESCRIBE",
-        "DESC",
-        "START",
-        "BEGIN",
-        "COMMIT",
-        "ROLLBACK",
-        "SAVEPOINT",
-        "RELEASE",
-    ]
-    .iter()
-    .any(|word| first.is_word(statement.text, word))
-}
-
-/// The packet's plan as it grows.
-#[derive(Default)]
-struct Merged {
-    plan: Plan,
-    pass: Pass,
-    protected: bool,
-    need: Vec<TableName>,
-}
-
-impl Merged {
-    fn pass(&mut self, pass: Pass) {
-        self.pass.invalidates_catalog |= pass.invalidates_catalog;
-        self.pass.scrub_rows |= pass.scrub_rows;
-        self.plan.invalidates_catalog |= pass.invalidates_catalog;
-        self.plan.statements.push(StatementPlan { verb: "", result: ResultRoles::Plain });
+    fn forward(&mut self, statement: &StatementText<'_>, verb: &'static str) {
+        let placeholders = statement.tokens.iter().filter(|t| t.kind == TokenKind::Placeholder).count();
+        self.params.extend(std::iter::repeat_n(ParamRole::Plain, placeholders));
+        self.statements.push(StatementPlan { verb, result: ResultRoles::Plain });
     }
 
-    fn plan(&mut self, plan: dml::DmlPlan) {
-        self.protected = true;
-        self.plan.edits.extend(plan.edits);
-        self.plan.params.extend(plan.params);
-        self.plan.statements.push(StatementPlan { verb: plan.verb, result: plan.result });
+    fn take(&mut self, plan: DmlPlan, explain: bool) {
+        self.planned = true;
+        self.edits.extend(plan.edits);
+        self.params.extend(plan.params);
+        // The rows of EXPLAIN are those of the plan, not of the table.
+        let result = if explain { ResultRoles::Plain } else { plan.result };
+        self.statements.push(StatementPlan { verb: if explain { "EXPLAIN" } else { plan.verb }, result });
     }
+
+    fn outcome(self) -> Outcome {
+        if let Some(refusal) = self.refusal {
+            return Outcome::Refuse(refusal);
+        }
+        if !self.need.is_empty() {
+            return Outcome::NeedTables(self.need);
+        }
+        if !self.planned {
+            return Outcome::Pass(self.pass);
+        }
+        if self.changes_state {
+            return Outcome::Refuse(Refusal::new(
+                RefusalCode::MixedPacket,
+                "a multi-statement packet both changes session state or schema and touches a protected table",
+                None,
+            ));
+        }
+        // Rows that quote stored values beside rows that are opened: one relay cannot do both.
+        if self.pass.scrub_rows {
+            return Outcome::Refuse(Refusal::new(
+                RefusalCode::MixedPacket,
+                "a multi-statement packet both shows warnings and touches a protected table",
+                None,
+            ));
+        }
+        Outcome::Plan(Plan {
+            edits: self.edits,
+            params: self.params,
+            statements: self.statements,
+            invalidates_catalog: self.pass.invalidates_catalog,
+        })
+    }
+}
+
+/// The statement from `first` on: what EXPLAIN explains.
+fn inner<'a>(statement: &StatementText<'a>, first: Option<Token>) -> Option<StatementText<'a>> {
+    let start = first?.start();
+    let from = statement.tokens.partition_point(|t| t.start() < start);
+    Some(StatementText {
+        text: statement.text,
+        tokens: statement.tokens.get(from..)?,
+        span: start..statement.span.end,
+        mode: statement.mode,
+    })
+}
+
+fn refuse_before_planning(live: &Live<'_>) -> Option<Refusal> {
+    let statement = live.statement;
+    if live.ctx.character_set_client == Charset::Other {
+        return Some(Refusal::new(RefusalCode::CharacterSet, "the session's character_set_client", None));
+    }
+    if live.ctx.sql_mode.unsupported {
+        return Some(Refusal::new(RefusalCode::UnsupportedSqlMode, "the session's sql_mode", None));
+    }
+    for token in statement.tokens.iter().filter(|t| t.kind == TokenKind::Comment) {
+        let comment = token.text(statement.text).to_ascii_lowercase();
+        if comment.starts_with(b"/*+") && comment.windows(7).any(|w| w == b"set_var") {
+            return Some(Refusal::new(RefusalCode::OptimizerHint, "SET_VAR in an optimizer hint", Some(token.span())));
+        }
+    }
+    // `SELECT … INTO OUTFILE 'f'`, `SELECT … INTO @v`: the parser does not know them.
+    for n in 1..live.len() {
+        if live.is(n, "into")
+            && !live.any(n - 1, &["insert", "replace", "ignore", "low_priority", "delayed", "high_priority"])
+        {
+            if live.any(n + 1, &["outfile", "dumpfile"]) {
+                return Some(live.refuse(RefusalCode::FlowToFile, "INTO OUTFILE with a protected table", n));
+            }
+            if live.token(n + 1).is_some_and(|t| t.kind == TokenKind::UserVar) {
+                return Some(live.refuse(RefusalCode::FlowToVariable, "INTO @variable with a protected table", n));
+            }
+        }
+    }
+    None
 }

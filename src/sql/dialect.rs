@@ -56,7 +56,10 @@ pub fn parse(statement: &StatementText<'_>) -> Result<Parsed, Refusal> {
         _ => Err(ParserError::ParserError(format!("at Line: 1, Column: {}", parser.peek_token().span.start.column))),
     });
     match parsed {
-        Ok(ast) => Ok(Parsed { statement: ast, spans: Spans, ignore }),
+        Ok(ast) => {
+            super::guard::check_literals(statement, &ast)?;
+            Ok(Parsed { statement: ast, spans: Spans, ignore })
+        }
         Err(error) => Err(not_understood(&error, statement)),
     }
 }

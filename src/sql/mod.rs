@@ -1,13 +1,21 @@
 //! Statement analysis: text and a catalog snapshot in, a plan or a refusal out. Pure: no sockets,
 //! no clock, no keys.
+//!
+//! * [`analyse`]: the entry; [`prefilter`]: whether to come here at all.
+//! * [`lex`], [`literal`], [`charset`]: the text; [`dialect`], `normalise`: the parser; [`guard`]: what it may not get wrong.
+//! * `classify`, `ddl`, `alter`: what is not DML; `dml`: what is.
+//! * [`plan`]: the answer; [`splice`]: the answer applied; [`refusal`]: why not.
+mod alter;
 pub mod analyse;
 pub mod charset;
-pub(crate) mod classify;
+mod classify;
+mod ddl;
 pub mod dialect;
 pub(crate) mod dml;
 pub mod guard;
 pub mod lex;
 pub mod literal;
+mod live;
 mod normalise;
 pub mod plan;
 pub mod prefilter;

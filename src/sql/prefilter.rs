@@ -1,71 +1,99 @@
-//! One scan over a statement's bytes that tells whether it needs to be analysed. May say so needlessly;
-//! never misses.
+//! The question asked of every statement: may it touch anything protected? Never misses; hits too
+//! often at times, and the analyser then finds nothing.
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 
 use crate::catalog::Snapshot;
 
-/// Words that let a statement act on what it does not name, or that change what the proxy must know.
-const SIDE_DOORS: [&str; 9] =
-    ["prepare", "execute", "call", "binlog", "handler", "load", "session_track", "warnings", "errors"];
-/// First words of statements that change the schema.
-const DDL: [&str; 7] = ["create", "alter", "drop", "rename", "truncate", "import", "flashback"];
+/// Words that make a statement interesting whatever it names: dynamic SQL, side doors, and rows that
+/// quote stored values.
+const WORDS: &[&str] = &["PREPARE", "EXECUTE", "CALL", "BINLOG", "HANDLER", "LOAD", "WARNINGS", "ERRORS"];
 
+/// Words that begin DDL, after which the catalog is stale.
+const DDL: &[&str] = &["CREATE", "ALTER", "DROP", "RENAME", "IMPORT"];
+
+/// One scan for the watched names of a snapshot and the words of dynamic SQL.
 pub struct Prefilter {
-    /// `None` if a watched name has letters beyond ASCII: its bytes depend on the session's character set.
-    words: Option<AhoCorasick>,
+    patterns: Option<AhoCorasick>,
+    /// Whether a match counts only where no letter, `_` or `$` adjoins.
+    whole: Vec<bool>,
     ddl: Option<AhoCorasick>,
+    /// A watched name has no ASCII part to look for.
+    any_non_ascii: bool,
+    generation: u64,
 }
 
 impl Prefilter {
     pub fn new(snapshot: &Snapshot) -> Self {
-        let names = snapshot.watched.keys().map(String::as_str);
-        let ascii = names.clone().all(str::is_ascii);
-        let words = automaton(names.chain(SIDE_DOORS));
-        Self { words: words.filter(|_| ascii), ddl: automaton(DDL.into_iter()) }
-    }
-
-    /// Whether `text`, the SQL of one packet, must be analysed.
-    pub fn hit(&self, text: &[u8]) -> bool {
-        let Some(words) = &self.words else { return true };
-        if words.is_match(text) || starts_with_ddl(text) {
-            return true;
+        let mut patterns: Vec<&str> = WORDS.to_vec();
+        let mut whole = vec![true; patterns.len()];
+        patterns.push("session_track");
+        whole.push(false);
+        let mut any_non_ascii = false;
+        for name in snapshot.watched.keys() {
+            let simple = !name.is_empty() && name.bytes().all(is_word_byte);
+            // Quotes within a name are doubled in the text, and what is not ASCII has many spellings.
+            let run =
+                name.split(|c: char| !c.is_ascii() || matches!(c, '`' | '"' | '\'' | '\\')).max_by_key(|r| r.len());
+            match run {
+                Some(run) if !run.is_empty() => {
+                    patterns.push(run);
+                    whole.push(simple);
+                }
+                _ => any_non_ascii = true,
+            }
         }
-        // Several statements: a later one may be DDL.
-        let trimmed = text.trim_ascii_end();
-        let several = trimmed.split_last().is_some_and(|(_, head)| head.contains(&b';'));
-        several && self.ddl.as_ref().is_none_or(|ddl| ddl.is_match(text))
+        Self {
+            patterns: automaton(&patterns),
+            whole,
+            ddl: automaton(DDL),
+            any_non_ascii,
+            generation: snapshot.generation,
+        }
+    }
+
+    /// The generation of the snapshot it was made for.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// `false`: nothing protected can be touched, and the catalog stays as it is.
+    pub fn hit(&self, text: &[u8]) -> bool {
+        // No automaton: too many patterns, so nothing is filtered out.
+        let (Some(patterns), Some(ddl)) = (&self.patterns, &self.ddl) else { return true };
+        let named = patterns.find_overlapping_iter(text).any(|m| {
+            !self.whole.get(m.pattern().as_usize()).copied().unwrap_or(false) || is_whole(text, m.start(), m.end())
+        });
+        named || (self.any_non_ascii && !text.is_ascii()) || ddl_hit(ddl, text)
     }
 }
 
-fn automaton<'a>(words: impl Iterator<Item = &'a str>) -> Option<AhoCorasick> {
-    AhoCorasickBuilder::new().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(words).ok()
+fn ddl_hit(ddl: &AhoCorasick, text: &[u8]) -> bool {
+    let trimmed = text.trim_ascii();
+    let body = trimmed.strip_suffix(b";").unwrap_or(trimmed);
+    let plain = body.first().is_some_and(u8::is_ascii_alphabetic);
+    if plain && !body.contains(&b';') {
+        let end = body.iter().position(|b| !is_word_byte(*b)).unwrap_or(body.len());
+        let first = body.get(..end).unwrap_or_default();
+        return DDL.iter().any(|w| first.eq_ignore_ascii_case(w.as_bytes()));
+    }
+    ddl.find_overlapping_iter(text).any(|m| is_whole(text, m.start(), m.end()))
 }
 
-/// Whether the first word is one of [`DDL`]; also if that word hides in an executable comment.
-fn starts_with_ddl(text: &[u8]) -> bool {
-    let mut rest = text;
-    loop {
-        rest = rest.trim_ascii_start();
-        rest = match rest {
-            [b'(', tail @ ..] => tail,
-            // 0x0B counts as white space for the servers, and a latin1 session's 0xA0 too.
-            [0x0B | 0xA0, tail @ ..] => tail,
-            [b'/', b'*', b'!' | b'M', ..] => return true,
-            [b'/', b'*', tail @ ..] => match tail.windows(2).position(|pair| pair == b"*/") {
-                Some(end) => tail.get(end + 2..).unwrap_or_default(),
-                None => return true,
-            },
-            [b'#', ..] | [b'-', b'-', ..] => match rest.iter().position(|byte| *byte == b'\n') {
-                Some(end) => rest.get(end + 1..).unwrap_or_default(),
-                None => return false,
-            },
-            _ => break,
-        };
-    }
-    let word = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let word = rest.get(..word).unwrap_or_default();
-    DDL.iter().any(|ddl| word.eq_ignore_ascii_case(ddl.as_bytes()))
+fn automaton(patterns: &[&str]) -> Option<AhoCorasick> {
+    AhoCorasickBuilder::new().ascii_case_insensitive(true).build(patterns).ok()
+}
+
+fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$'
+}
+
+/// A number may end right before a word (`1e5users`), so a digit on the left does not adjoin; neither
+/// do bytes that are not ASCII, as some are spaces.
+fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
+    let left = start.checked_sub(1).and_then(|n| text.get(n));
+    let right = text.get(end);
+    !left.is_some_and(|b| is_word_byte(*b) && !b.is_ascii_digit()) && !right.is_some_and(|b| is_word_byte(*b))
 }
 
 #[cfg(test)]
@@ -101,14 +129,38 @@ mod tests {
             assert!(filter.hit(hit.as_bytes()), "{hit}");
         }
         for pass in
-            ["SELECT * FROM orders WHERE id = 1;", "INSERT INTO t VALUES (1)", "/* c */ SELECT 1", "# drop\nSELECT 1"]
+            ["SELECT * FROM orders WHERE id = 1;", "INSERT INTO t VALUES (1)", "/* c */ SELECT 1", "# note\nSELECT 1"]
         {
             assert!(!filter.hit(pass.as_bytes()), "{pass}");
         }
     }
 
     #[test]
-    fn a_watched_name_beyond_ascii_sends_everything_to_the_analyser() {
-        assert!(prefilter(&["kundé"]).hit(b"SELECT 1"));
+    fn words_within_other_words_do_not_hit_but_numbers_before_them_do() {
+        let filter = prefilter(&["users", "we`ird"]);
+        for pass in [
+            "SELECT * FROM users_log",
+            "SELECT 'download', recall FROM superusers",
+            "INSERT INTO t SET handlers=1",
+            "SELECT dropped FROM t",
+        ] {
+            assert!(!filter.hit(pass.as_bytes()), "{pass}");
+        }
+        for hit in [
+            "SELECT 1e5users.id",
+            "SELECT .5users",
+            "SELECT 1/*!50110users*/",
+            "SELECT `we``ird`",
+            "SELECT a FROM`users`",
+            "SELECT @users",
+        ] {
+            assert!(filter.hit(hit.as_bytes()), "{hit}");
+        }
+        assert!(filter.hit(b"SELECT 1 FROM\xa0users\xa0"));
+    }
+
+    #[test]
+    fn a_watched_name_beyond_ascii_is_found_by_its_ascii_part() {
+        assert!(prefilter(&["élève"]).hit("SELECT * FROM Élève".as_bytes()));
     }
 }

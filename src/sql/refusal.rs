@@ -237,6 +237,9 @@ codes! {
     LocalInfile = 1510, 1235, "42000", "LOAD DATA LOCAL",
         "The file's rows are not analysed.",
         "use INSERT";
+    SetSubquery = 1511, 1235, "42000", "SET from a protected table",
+        "What becomes of a variable's value cannot be followed.",
+        "read the value in the application";
 
     // 16xx: session state.
     SessionTracking = 1601, 1227, "42000", "Session tracking must stay on",

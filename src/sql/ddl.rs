@@ -1,0 +1,302 @@
+//! CREATE, ALTER, DROP and RENAME: what they would do to protected tables and columns.
+
+use super::alter;
+use super::classify::{Decision, pass, pass_ddl};
+use super::lex::TokenKind;
+use super::live::{Found, Live, QualifiedName};
+use super::refusal::RefusalCode;
+use crate::catalog::Watched;
+
+/// Skips what may stand between the verb and the kind of object; `n` is the first token behind the verb.
+fn object(live: &Live<'_>, mut n: usize) -> usize {
+    loop {
+        if live.is(n, "definer") && live.op(n + 1, "=") {
+            n += 3;
+            if live.op(n, "(") {
+                n = live.closing(n);
+            }
+            if live.token(n).is_some_and(|t| t.kind == TokenKind::UserVar) {
+                n += 1;
+            }
+        } else if live.is(n, "algorithm") && live.op(n + 1, "=") {
+            n += 3;
+        } else if live.any(
+            n,
+            &[
+                "or",
+                "replace",
+                "temporary",
+                "unique",
+                "fulltext",
+                "spatial",
+                "vector",
+                "aggregate",
+                "online",
+                "offline",
+                "ignore",
+                "undo",
+            ],
+        ) {
+            n += 1;
+        } else if live.is(n, "sql") && live.is(n + 1, "security") {
+            n += 3;
+        } else {
+            return n;
+        }
+    }
+}
+
+/// Skips `IF NOT EXISTS`, `IF EXISTS`.
+pub(super) fn if_exists(live: &Live<'_>, n: usize) -> usize {
+    if !live.is(n, "if") {
+        n
+    } else if live.is(n + 1, "not") {
+        n + 3
+    } else {
+        n + 2
+    }
+}
+
+/// A decision about one name: `Ok(true)` if it is a protected table that must not change.
+pub(super) fn is_locked(live: &Live<'_>, name: &QualifiedName) -> Result<bool, Decision> {
+    if live.ctx.catalog.watched.get(&name.name.to_lowercase()) != Some(&Watched::Protected) {
+        return Ok(false);
+    }
+    match live.lookup(name) {
+        Found::Table(table) => Ok(table.protected && !table.allow_ddl),
+        Found::Absent => Ok(false),
+        Found::Unknown(table) => Err(Decision::Need(vec![table])),
+        Found::NoSchema => Ok(true),
+    }
+}
+
+pub(super) fn create(live: &Live<'_>) -> Decision {
+    let n = object(live, 1);
+    let or_replace = live.is(1, "or") && live.is(2, "replace");
+    if live.any(n, &["database", "schema"]) {
+        return if or_replace { drop_schema(live, if_exists(live, n + 1)) } else { pass_ddl() };
+    }
+    let Some(mention) = live.mention(1..live.len()) else {
+        return match live.find(n, &["prepare", "execute"]) {
+            Some(k) if live.is(n, "event") => {
+                live.refuse(RefusalCode::RoutineOverProtected, "an event with dynamic SQL", k).into()
+            }
+            _ if live.any(n, &["procedure", "function", "event", "trigger", "package"])
+                && live.mentions_in_strings() =>
+            {
+                live.refuse(RefusalCode::RoutineOverProtected, "a routine with a watched name in a string", n).into()
+            }
+            _ => pass_ddl(),
+        };
+    };
+    if live.is(n, "table") {
+        return create_table(live, n, or_replace);
+    }
+    if live.is(n, "view") {
+        return view(live, n);
+    }
+    if live.is(n, "index") {
+        let on = live.find(n, &["on"]).unwrap_or(live.len());
+        return index(live, on + 1);
+    }
+    if live.any(n, &["procedure", "function", "event", "trigger", "package"]) {
+        let what = format!("{} in a routine, trigger or event", live.shown(mention));
+        return live.refuse(RefusalCode::RoutineOverProtected, what, mention).into();
+    }
+    if live.any(n, &["user", "role", "server", "sequence", "tablespace", "logfile", "resource", "reference"]) {
+        return pass_ddl();
+    }
+    live.refuse(RefusalCode::DdlNotUnderstood, "this kind of CREATE", n).into()
+}
+
+fn view(live: &Live<'_>, n: usize) -> Decision {
+    let body = live.find(n, &["as"]).unwrap_or(n);
+    match live.mention(body..live.len()) {
+        Some(k) => live.refuse(RefusalCode::ViewOverProtected, format!("a view over {}", live.shown(k)), k).into(),
+        None => pass_ddl(),
+    }
+}
+
+/// `CREATE INDEX … ON name (columns)`, from the name on.
+fn index(live: &Live<'_>, n: usize) -> Decision {
+    let Some(name) = live.qualified(n) else {
+        return live.refuse(RefusalCode::DdlNotUnderstood, "CREATE INDEX", n).into();
+    };
+    let table = match live.lookup(&name) {
+        Found::Table(table) => table,
+        Found::Unknown(table) if live.mention(n..name.next).is_some() => return Decision::Need(vec![table]),
+        Found::NoSchema if live.mention(n..name.next).is_some() => {
+            return live.refuse(RefusalCode::DdlNotUnderstood, "no schema is selected", n).into();
+        }
+        _ => return pass_ddl(),
+    };
+    match alter::protected_column_in(live, &table, name.next..live.len()) {
+        Some(k) if !table.allow_ddl => live
+            .refuse(RefusalCode::KeyOverProtected, format!("an index over {}.{}", table.name, live.shown(k)), k)
+            .into(),
+        _ => pass_ddl(),
+    }
+}
+
+fn create_table(live: &Live<'_>, n: usize, or_replace: bool) -> Decision {
+    let at = if_exists(live, n + 1);
+    let Some(name) = live.qualified(at) else {
+        return live.refuse(RefusalCode::DdlNotUnderstood, "CREATE TABLE", at).into();
+    };
+    let temporary = (1..n).any(|k| live.is(k, "temporary"));
+    if let Some(k) = live.mention(at..name.next).filter(|_| temporary) {
+        let what = format!("a temporary table would hide {}", live.shown(k));
+        return live.refuse(RefusalCode::ReplacesTable, what, k).into();
+    }
+    if or_replace {
+        match is_locked(live, &name) {
+            Ok(false) => {}
+            Ok(true) => {
+                return live.refuse(RefusalCode::ReplacesTable, format!("OR REPLACE of {}", name.name), at).into();
+            }
+            Err(decision) => return decision,
+        }
+    }
+    let query = live.find(name.next, &["select", "with", "values", "table"]).filter(|k| {
+        // Not a column, nor an option such as WITH PARSER.
+        live.is(*k, "select") || !(live.is(*k, "with") && live.is(*k + 1, "parser"))
+    });
+    for k in name.next..live.len() {
+        if live.watched(k).is_none() {
+            continue;
+        }
+        let before = if live.op(k - 1, ".") { k.saturating_sub(3) } else { k - 1 };
+        if live.is(before, "references") {
+            if let Some(decision) = alter::references(live, before + 1) {
+                return decision;
+            }
+        } else if live.is(before, "like") || query.is_some_and(|q| q < k) || live.find(name.next, &["union"]).is_some()
+        {
+            return live.refuse(RefusalCode::TableCopy, format!("a table made from {}", live.shown(k)), k).into();
+        }
+    }
+    pass_ddl()
+}
+
+fn drop_schema(live: &Live<'_>, n: usize) -> Decision {
+    let Some(name) = live.name(n) else { return pass_ddl() };
+    let catalog = live.ctx.catalog;
+    if !catalog.protected_schemas.iter().any(|s| s.to_lowercase() == name.to_lowercase()) {
+        return pass_ddl();
+    }
+    let mut protected = catalog
+        .tables
+        .values()
+        .flatten()
+        .filter(|t| t.protected && t.name.schema.to_lowercase() == name.to_lowercase());
+    match protected.find(|t| !t.allow_ddl) {
+        None if catalog
+            .tables
+            .values()
+            .flatten()
+            .any(|t| t.protected && t.name.schema.to_lowercase() == name.to_lowercase()) =>
+        {
+            pass_ddl()
+        }
+        _ => live.refuse(RefusalCode::DropsSchema, format!("the schema {name} holds protected tables"), n).into(),
+    }
+}
+
+pub(super) fn drop(live: &Live<'_>) -> Decision {
+    let n = object(live, 1);
+    let temporary = (1..n).any(|k| live.is(k, "temporary"));
+    if live.any(n, &["database", "schema"]) {
+        return drop_schema(live, if_exists(live, n + 1));
+    }
+    if live.is(n, "prepare") {
+        return pass();
+    }
+    if !live.any(n, &["table", "tables"]) || temporary {
+        return pass_ddl();
+    }
+    for item in live.list(if_exists(live, n + 1)..live.len()) {
+        if let Some(decision) = replaced(live, item.start, "DROP TABLE") {
+            return decision;
+        }
+    }
+    pass_ddl()
+}
+
+/// A refusal if the name at `n` is a protected table.
+fn replaced(live: &Live<'_>, n: usize, what: &str) -> Option<Decision> {
+    let Some(name) = live.qualified(n) else {
+        return live.mentions().then(|| live.refuse(RefusalCode::DdlNotUnderstood, what, n).into());
+    };
+    match is_locked(live, &name) {
+        Ok(false) => None,
+        Ok(true) => Some(live.refuse(RefusalCode::ReplacesTable, format!("{what} {}", name.name), n).into()),
+        Err(decision) => Some(decision),
+    }
+}
+
+pub(super) fn rename(live: &Live<'_>) -> Decision {
+    if !live.any(1, &["table", "tables"]) {
+        return pass_ddl();
+    }
+    for item in live.list(if_exists(live, 2)..live.len()) {
+        let Some(to) = item.clone().find(|k| live.is(*k, "to")) else {
+            return if live.mentions() {
+                live.refuse(RefusalCode::DdlNotUnderstood, "RENAME TABLE", item.start).into()
+            } else {
+                pass_ddl()
+            };
+        };
+        for n in [item.start, to + 1] {
+            if let Some(decision) = replaced(live, n, "RENAME TABLE") {
+                return decision;
+            }
+            // A table moved to a protected name would be taken for it.
+            if n > to
+                && live.watched(n) == Some(&Watched::Protected)
+                && !matches!(live.qualified(n).map(|q| is_locked(live, &q)), Some(Ok(false)))
+            {
+                return live.refuse(RefusalCode::ReplacesTable, "RENAME TABLE to a protected name", n).into();
+            }
+        }
+    }
+    pass_ddl()
+}
+
+pub(super) fn alter(live: &Live<'_>) -> Decision {
+    let n = object(live, 1);
+    if !live.mentions() {
+        return pass_ddl();
+    }
+    if live.is(n, "table") {
+        return alter::alter_table(live, if_exists(live, n + 1));
+    }
+    if live.is(n, "view") {
+        return view(live, n);
+    }
+    if live.is(n, "event") {
+        return match live.mention(n + 2..live.len()) {
+            Some(k) => {
+                live.refuse(RefusalCode::RoutineOverProtected, format!("{} in an event", live.shown(k)), k).into()
+            }
+            None => pass_ddl(),
+        };
+    }
+    if live.any(
+        n,
+        &[
+            "database",
+            "schema",
+            "user",
+            "role",
+            "procedure",
+            "function",
+            "server",
+            "sequence",
+            "tablespace",
+            "instance",
+        ],
+    ) {
+        return pass_ddl();
+    }
+    live.refuse(RefusalCode::DdlNotUnderstood, "this kind of ALTER", n).into()
+}
