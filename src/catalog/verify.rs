@@ -1,0 +1,245 @@
+//! What in the schema keeps a protected column from being protected. Pure: the snapshot and the
+//! configuration in, findings out; `check` prints them all, `run` refuses to start on some.
+
+use super::column::unfit;
+use super::{Column, ColumnDefault, Snapshot, Table, TableKind};
+use crate::config::{Config, KmsMode, Provider, TableName};
+use crate::seal;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Works, but deserves a look.
+    Warning,
+    /// Statements will be refused, or values are not safe.
+    Error,
+}
+
+/// One thing found, about a table or one of its columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub severity: Severity,
+    pub table: Option<TableName>,
+    pub column: Option<String>,
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+    /// `run` does not start over this.
+    pub fatal: bool,
+}
+
+/// The sealed default of a column with a constant default is written by statements that pass through
+/// the proxy only.
+const RAW_DEFAULT: &str = "statements around the proxy would store it unsealed";
+
+/// Everything the snapshot says against the configuration, worst first within a table.
+pub fn verify(snapshot: &Snapshot, config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, settings) in &config.tables {
+        let table = match snapshot.table(name) {
+            Some(Some(table)) => table,
+            _ => {
+                findings.push(finding(
+                    Severity::Error,
+                    name,
+                    None,
+                    "the server has no such table, or the control user may not see it",
+                    "create it, correct its name (upper and lower case may count), or grant SELECT on it",
+                ));
+                continue;
+            }
+        };
+        if table.kind != TableKind::Base {
+            findings.push(finding(
+                Severity::Error,
+                name,
+                None,
+                "it is not a base table",
+                "name the table beneath the view",
+            ));
+            continue;
+        }
+        if !table.triggers.is_empty() {
+            let message = format!(
+                "it has triggers ({}): writes to it are refused, since a trigger sees and may copy values",
+                table.triggers.join(", ")
+            );
+            findings.push(finding(
+                Severity::Error,
+                name,
+                None,
+                message,
+                "move what they do into the application, or drop them",
+            ));
+        }
+        for column_name in settings.columns.keys() {
+            match table.column(column_name) {
+                Some(column) => verify_column(config, name, table, column, &mut findings),
+                None => findings.push(finding(
+                    Severity::Error,
+                    name,
+                    Some(column_name),
+                    "the table has no such column: every statement on the table is refused",
+                    "add the column or correct its name",
+                )),
+            }
+        }
+    }
+    findings
+}
+
+/// The findings over which `run` refuses to start.
+pub fn fatal(snapshot: &Snapshot, config: &Config) -> Vec<Finding> {
+    verify(snapshot, config).into_iter().filter(|finding| finding.fatal).collect()
+}
+
+fn verify_column(config: &Config, name: &TableName, table: &Table, column: &Column, findings: &mut Vec<Finding>) {
+    let mut add = |severity, message: String, hint: &str| {
+        findings.push(finding(severity, name, Some(&column.name), message, hint));
+    };
+    if config.kms.provider == Provider::None {
+        return;
+    }
+    if let Some(reason) = unfit(column) {
+        let mut found = finding(
+            Severity::Error,
+            name,
+            Some(&column.name),
+            format!("it {reason}"),
+            "change the type of the column, or take it out of the configuration",
+        );
+        found.fatal = true;
+        findings.push(found);
+        return;
+    }
+    let Some(protected) = &column.protected else { return };
+    match room(column) {
+        None => {
+            let needed = match protected.mode {
+                KmsMode::Envelope => seal::sealed_len(1, protected.pad, protected.physical),
+                KmsMode::Direct => seal::direct_len_estimate(1, protected.physical),
+            };
+            let hint = super::alter_hint(table, column, needed.max(255));
+            add(Severity::Error, format!("{} is too narrow for any sealed value", column.column_type), &hint);
+        }
+        Some(room) if room < 16 => {
+            let hint = super::alter_hint(table, column, 255);
+            add(Severity::Warning, format!("only {room} bytes of plaintext fit"), &hint);
+        }
+        Some(_) => {}
+    }
+    for index in &table.indexes {
+        if !index.columns.iter().any(|(part, _)| part.eq_ignore_ascii_case(&column.name)) {
+            continue;
+        }
+        if index.name == "PRIMARY" {
+            add(
+                Severity::Error,
+                "it is part of the PRIMARY KEY: equal values are sealed differently, so keys never match".into(),
+                "use another key, or leave the column unprotected",
+            );
+        } else if index.unique {
+            add(
+                Severity::Error,
+                format!(
+                    "it is part of the UNIQUE key {}: equal values are sealed differently, so nothing is ever a duplicate",
+                    index.name
+                ),
+                "drop the key, or keep uniqueness in another column",
+            );
+        } else {
+            add(
+                Severity::Warning,
+                format!("the index {} cannot be used to find its values", index.name),
+                "drop the index",
+            );
+        }
+    }
+    match &column.default {
+        ColumnDefault::None | ColumnDefault::Null => {}
+        ColumnDefault::Literal(_) => {
+            add(
+                Severity::Error,
+                format!("it has a DEFAULT that is not NULL: {RAW_DEFAULT}"),
+                &format!(
+                    "ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT",
+                    quoted(table),
+                    super::read::quote(&column.name)
+                ),
+            );
+        }
+        ColumnDefault::Expression(_) => {
+            add(
+                Severity::Error,
+                format!("its DEFAULT is an expression that the server computes: {RAW_DEFAULT}"),
+                &format!(
+                    "ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT",
+                    quoted(table),
+                    super::read::quote(&column.name)
+                ),
+            );
+        }
+    }
+    for other in &table.columns {
+        if other.generated.as_deref().is_some_and(|expression| names(expression, &column.name)) {
+            add(
+                Severity::Error,
+                format!("the generated column {} is computed from it, and would be from ciphertext", other.name),
+                "drop the generated column",
+            );
+        }
+    }
+    for index in &table.indexes {
+        if index.columns.iter().any(|(part, _)| part.starts_with('(') && names(part, &column.name)) {
+            add(
+                Severity::Error,
+                format!("the index {} is computed from it, and would be from ciphertext", index.name),
+                "drop the index",
+            );
+        }
+    }
+    if column.data_type == "char" {
+        add(Severity::Warning, "CHAR is padded in storage".into(), "VARCHAR takes only what a value needs");
+    }
+}
+
+/// The most bytes of plaintext a protected column holds; an estimate in direct mode.
+pub fn room(column: &Column) -> Option<u64> {
+    let protected = column.protected.as_ref()?;
+    match protected.mode {
+        KmsMode::Envelope => seal::max_plaintext(protected.width, protected.physical, protected.pad),
+        KmsMode::Direct => seal::max_plaintext_direct(protected.width, protected.physical),
+    }
+}
+
+/// Whether a stored expression mentions a column as a whole word.
+pub fn names(expression: &str, column: &str) -> bool {
+    let expression = expression.to_lowercase();
+    let column = column.to_lowercase();
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+    if column.chars().all(plain) {
+        expression.split(|c| !plain(c)).any(|word| word == column)
+    } else {
+        expression.contains(&column)
+    }
+}
+
+fn quoted(table: &Table) -> String {
+    format!("{}.{}", super::read::quote(&table.name.schema), super::read::quote(&table.name.table))
+}
+
+fn finding(
+    severity: Severity,
+    table: &TableName,
+    column: Option<&str>,
+    message: impl Into<String>,
+    hint: impl Into<String>,
+) -> Finding {
+    Finding {
+        severity,
+        table: Some(table.clone()),
+        column: column.map(str::to_owned),
+        message: message.into(),
+        hint: hint.into(),
+        fatal: false,
+    }
+}
