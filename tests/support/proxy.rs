@@ -31,6 +31,7 @@ pub enum Kms {
 pub struct ProxyBuilder {
     schema: String,
     vault: String,
+    other: String,
     backend_address: String,
     backend_tls: String,
     tls_folder: PathBuf,
@@ -60,11 +61,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before the schema's server, with nothing protected yet.
+    /// A proxy before the schema's server, with nothing of the test's protected yet.
     pub fn builder(schema: &Schema) -> ProxyBuilder {
         ProxyBuilder {
             schema: schema.name.clone(),
             vault: format!("{}.data_keys", schema.vault_schema()),
+            other: schema.other_schema(),
             backend_address: format!("{}:{}", schema.backend.host, schema.backend.port),
             backend_tls: "{ mode: preferred }".into(),
             tls_folder: schema.backend.tls.clone(),
@@ -269,8 +271,10 @@ impl ProxyBuilder {
         }
         yaml += &self.kms_extra;
         yaml += &format!("vault: {}\ncatalog: {}\n{}", self.vault, self.catalog, self.extra);
-        if !self.tables.is_empty() {
-            yaml += "tables:\n";
+        // A configuration protects something: if nothing of the test's, then a table elsewhere.
+        yaml += "tables:\n";
+        if self.tables.is_empty() {
+            yaml += &format!("  {}.elsewhere:\n    columns:\n      hidden: {{}}\n", self.other);
         }
         for (table, columns) in &self.tables {
             yaml += &format!("  {}.{table}:\n", self.schema);

@@ -8,7 +8,8 @@ use mysql_async::prelude::Queryable;
 
 use super::{Account, Backend, client};
 
-/// Two empty schemas with unique names: one for the test's tables, one for the proxy's vault.
+/// Schemas with unique names: an empty one for the test's tables, one that the proxy makes for its vault,
+/// and one with a protected table that the test has nothing to do with.
 pub struct Schema {
     pub backend: Backend,
     /// `t_…`, utf8mb4.
@@ -26,7 +27,10 @@ impl Schema {
         for statement in [
             format!("DROP SCHEMA IF EXISTS {name}"),
             format!("DROP SCHEMA IF EXISTS {}", schema.vault_schema()),
+            format!("DROP SCHEMA IF EXISTS {}", schema.other_schema()),
             format!("CREATE SCHEMA {name} DEFAULT CHARACTER SET utf8mb4"),
+            format!("CREATE SCHEMA {}", schema.other_schema()),
+            format!("CREATE TABLE {}.elsewhere (hidden varchar(191))", schema.other_schema()),
         ] {
             conn.query_drop(statement).await.expect("the test's schema is created");
         }
@@ -37,6 +41,11 @@ impl Schema {
     /// The schema that holds this test's vault table, `data_keys`.
     pub fn vault_schema(&self) -> String {
         format!("{}_vault", self.name)
+    }
+
+    /// The schema that holds the table `elsewhere` with the column `hidden`.
+    pub fn other_schema(&self) -> String {
+        format!("{}_other", self.name)
     }
 
     /// Options for a direct connection to the server, in this schema.
@@ -62,6 +71,7 @@ impl Drop for Schema {
             "SET SESSION lock_wait_timeout = 5".to_owned(),
             format!("DROP SCHEMA IF EXISTS {}", self.name),
             format!("DROP SCHEMA IF EXISTS {}", self.vault_schema()),
+            format!("DROP SCHEMA IF EXISTS {}", self.other_schema()),
         ];
         let work = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
