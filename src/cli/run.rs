@@ -25,7 +25,9 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     // A port that is taken should be known before the database is waited for.
     let listeners = Listeners::bind(&config.listen, config.workers)?;
     let control = connect(&config)?;
-    let shared = runtime.block_on(start(config, control))?;
+    let catalog = runtime.block_on(Catalog::start(config.clone(), control.clone()))?;
+    let keys = Keys::start(&config, control)?;
+    let shared = Arc::new(Shared::new(config, catalog, keys)?);
     let stop = shared.shutdown.clone();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -55,12 +57,6 @@ fn connect(config: &Config) -> Result<Control, Failure> {
             other => return Ok(other?),
         }
     }
-}
-
-async fn start(config: Arc<Config>, control: Control) -> Result<Arc<Shared>, Failure> {
-    let catalog = Catalog::start(config.clone(), control.clone()).await?;
-    let keys = Keys::start(&config, control)?;
-    Ok(Arc::new(Shared::new(config, catalog, keys)?))
 }
 
 async fn terminated() {
