@@ -62,11 +62,12 @@ pub(super) fn classify(live: &Live<'_>) -> Decision {
         b"show" => show(live),
         b"set" => set(live),
         b"use" => pass_changing_state(),
+        b"grant" | b"revoke" => pass(),
         b"begin" if live.is(1, "not") => compound(live),
         b"if" | b"case" | b"loop" | b"while" | b"repeat" | b"for" | b"declare" => compound(live),
         b"begin" | b"start" | b"commit" | b"rollback" | b"savepoint" | b"release" | b"xa" => pass(),
-        b"lock" | b"unlock" | b"analyze" | b"check" | b"optimize" | b"repair" | b"checksum" | b"flush" | b"grant"
-        | b"revoke" | b"cache" | b"truncate" => match live.find(1, &["select"]) {
+        b"lock" | b"unlock" | b"analyze" | b"check" | b"optimize" | b"repair" | b"checksum" | b"flush" | b"cache"
+        | b"truncate" => match live.find(1, &["select"]) {
             Some(n) if live.mentions() => live.refuse(RefusalCode::SideDoor, "a query within this statement", n).into(),
             _ => pass(),
         },

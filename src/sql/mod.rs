@@ -23,6 +23,8 @@ pub mod refusal;
 pub mod splice;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub use analyse::analyse;
 pub use plan::*;
 pub use prefilter::Prefilter;
