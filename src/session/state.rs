@@ -7,14 +7,20 @@ use crate::wire::ok::StateChange;
 use crate::wire::status::SERVER_STATUS_IN_TRANS;
 
 /// Statements run once, at a session's first protected statement. The first makes the server report
-/// `sql_mode` from then on (schema and character sets it reports by default); the second assigns each
-/// variable to itself, which makes it report the present values. Both are SET: a SELECT would disturb
-/// FOUND_ROWS().
+/// these variables from then on, whatever the client or the server's administrator chose (MySQL refuses
+/// a name that is there twice). The second assigns each variable to itself, which makes the server report
+/// the present values; both servers read all right-hand sides before they assign, so the collation of the
+/// connection survives. Both are SET: a SELECT would disturb FOUND_ROWS().
 pub const START_TRACKING: [&str; 2] = [
-    "SET SESSION session_track_system_variables = \
-     CONCAT(@@SESSION.session_track_system_variables, ',sql_mode,character_set_client,character_set_results,character_set_connection')",
+    "SET SESSION session_track_system_variables = IF(@@SESSION.session_track_system_variables = '*', '*', \
+     CONCAT_WS(',', NULLIF(@@SESSION.session_track_system_variables, ''), \
+     IF(FIND_IN_SET('sql_mode', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'sql_mode'), \
+     IF(FIND_IN_SET('character_set_client', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'character_set_client'), \
+     IF(FIND_IN_SET('character_set_connection', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'character_set_connection'), \
+     IF(FIND_IN_SET('character_set_results', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'character_set_results')))",
     "SET SESSION sql_mode = @@SESSION.sql_mode, SESSION character_set_client = @@SESSION.character_set_client, \
      SESSION character_set_results = @@SESSION.character_set_results, \
+     SESSION character_set_connection = @@SESSION.character_set_connection, \
      SESSION collation_connection = @@SESSION.collation_connection",
 ];
 
