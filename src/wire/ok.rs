@@ -3,7 +3,7 @@
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html>
 
 use super::Malformed;
-use super::reader::{Reader, put_lenenc};
+use super::reader::{Reader, put_lenenc, put_lenenc_bytes};
 use super::status::SERVER_SESSION_STATE_CHANGED;
 
 /// An OK packet as a server sends it to a client that asked for CLIENT_SESSION_TRACK.
@@ -41,15 +41,11 @@ impl<'a> OkPacket<'a> {
         let status = reader.u16("OK: status")?;
         let warnings = reader.u16("OK: warnings")?;
         let (mut info, mut state_changes): (&[u8], &[u8]) = (&[], &[]);
-        if session_track {
-            if !reader.is_empty() {
-                info = reader.lenenc_bytes("OK: info")?;
-            }
-            if status & SERVER_SESSION_STATE_CHANGED != 0 && !reader.is_empty() {
-                state_changes = reader.lenenc_bytes("OK: session state")?;
-            }
-        } else {
-            info = reader.remaining();
+        if !reader.is_empty() {
+            info = reader.lenenc_bytes("OK: info")?;
+        }
+        if session_track && status & SERVER_SESSION_STATE_CHANGED != 0 && !reader.is_empty() {
+            state_changes = reader.lenenc_bytes("OK: session state")?;
         }
         Ok(Self { header, affected_rows, last_insert_id, status, warnings, info, state_changes })
     }
@@ -61,7 +57,11 @@ impl<'a> OkPacket<'a> {
         put_lenenc(&mut out, self.last_insert_id);
         out.extend_from_slice(&(self.status & !SERVER_SESSION_STATE_CHANGED).to_le_bytes());
         out.extend_from_slice(&self.warnings.to_le_bytes());
-        out.extend_from_slice(self.info);
+        // The manual's page says "to the end of the packet"; both servers send a length here, too, and
+        // clients read one.
+        if !self.info.is_empty() {
+            put_lenenc_bytes(&mut out, self.info);
+        }
         out
     }
 
@@ -126,9 +126,9 @@ mod tests {
     }
 
     #[test]
-    fn info_keeps_its_text_without_the_length() {
+    fn info_keeps_its_text_and_its_length() {
         let packet = b"\x00\x01\x00\x02\x00\x00\x00\x05hello";
         let ok = OkPacket::parse(packet, true).unwrap();
-        assert_eq!(ok.encode_without_session_track(), b"\x00\x01\x00\x02\x00\x00\x00hello");
+        assert_eq!(ok.encode_without_session_track(), packet);
     }
 }
