@@ -56,7 +56,6 @@ pub(super) struct ForeignKeyRow {
     pub name: String,
     pub column: String,
     pub parent: TableName,
-    pub parent_column: String,
     pub on_update: String,
 }
 

@@ -44,21 +44,22 @@ pub(super) fn parse_version(text: &str) -> ServerVersion {
 
 /// What may lead to one of `protected`.
 pub(super) async fn objects(conn: &mut Conn, protected: &[TableName]) -> mysql_async::Result<Objects> {
-    let foreign = by_name("k.TABLE_SCHEMA", "k.TABLE_NAME", protected);
+    // Two queries rather than a join: MariaDB opens every table of the server for the second of a join.
+    let columns = by_name("TABLE_SCHEMA", "TABLE_NAME", protected);
+    let rules = by_name("CONSTRAINT_SCHEMA", "TABLE_NAME", protected);
     let sql = format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA {NOT_SYSTEM}; \
          SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT \
            FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA {NOT_SYSTEM}; \
          SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_DEFINITION FROM information_schema.ROUTINES \
            WHERE ROUTINE_SCHEMA {NOT_SYSTEM}; \
-         SELECT k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, \
-             k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE \
-           FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r \
-             ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME \
-             AND r.TABLE_NAME = k.TABLE_NAME \
-           WHERE k.REFERENCED_TABLE_NAME IS NOT NULL AND ({foreign})"
+         SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, \
+             REFERENCED_TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE \
+           WHERE REFERENCED_TABLE_NAME IS NOT NULL AND ({columns}); \
+         SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, UPDATE_RULE \
+           FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE {rules}"
     );
-    let mut sets = sets(conn, sql, 4).await?.into_iter();
+    let mut sets = sets(conn, sql, 5).await?.into_iter();
     let mut next = || sets.next().unwrap_or_default();
     let mut objects = Objects {
         views: next().into_iter().map(|mut c| ViewRow { name: c.name(0), definition: c.body(2) }).collect(),
@@ -77,11 +78,20 @@ pub(super) async fn objects(conn: &mut Conn, protected: &[TableName]) -> mysql_a
                 name: c.text(2),
                 column: c.text(3),
                 parent: c.name(4),
-                parent_column: c.text(6),
-                on_update: c.text(7),
+                on_update: String::new(),
             })
             .collect(),
     };
+    for mut c in next() {
+        let (child, name, rule) = (c.name(0), c.text(2), c.text(3));
+        for key in objects.foreign_keys.iter_mut().filter(|key| key.child == child && key.name == name) {
+            key.on_update.clone_from(&rule);
+        }
+    }
+    // A rule that cannot be seen may be any.
+    for key in objects.foreign_keys.iter_mut().filter(|key| key.on_update.is_empty()) {
+        key.on_update.push_str("CASCADE");
+    }
     objects.views.sort();
     objects.triggers.sort();
     objects.routines.sort();

@@ -234,7 +234,6 @@ mod tests {
             name: "fk".into(),
             column: column.into(),
             parent: TableName::new("crm", parent),
-            parent_column: "x".into(),
             on_update: rule.into(),
         };
         let objects = Objects {

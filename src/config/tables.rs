@@ -28,18 +28,9 @@ pub(super) fn tables(
     vault: Option<&TableName>,
 ) -> BTreeMap<TableName, TableConfig> {
     let mut tables = BTreeMap::new();
-    let Some((key, node)) = top.entry("tables") else {
-        r.problem(
-            top.key_pos("tables"),
-            "`tables` is missing: nothing would be protected",
-            "for example `tables: { shop.users: { columns: { email: {} } } }`",
-        );
-        return tables;
-    };
+    // None at all is a proxy that only relays; a misspelled key is refused before this.
+    let Some((_, node)) = top.entry("tables") else { return tables };
     let entries = r.mapping(node, "tables", "its keys are `schema.table`");
-    if entries.is_empty() {
-        r.problem(key.pos, "`tables` names no table: nothing would be protected", "its keys are `schema.table`");
-    }
     let mut scopes: BTreeMap<(String, String), usize> = BTreeMap::new();
     for (key, node) in entries {
         let name = table_name(r, key.pos, "table", &key.name);

@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod catalog;
 mod crash;
 mod kms;
 mod refusal;
