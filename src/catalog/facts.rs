@@ -56,7 +56,15 @@ pub(super) struct ForeignKeyRow {
     pub name: String,
     pub column: String,
     pub parent: TableName,
+    pub parent_column: String,
     pub on_update: String,
+}
+
+impl ForeignKeyRow {
+    /// An update of the parent puts a value into the child.
+    pub fn writes(&self) -> bool {
+        matches!(self.on_update.to_ascii_uppercase().as_str(), "CASCADE" | "SET DEFAULT")
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -93,25 +93,34 @@ pub(super) fn watch(protected: &[(TableName, HashSet<String>)], objects: &Object
     Watch { names, views, routines: found }
 }
 
-/// ON UPDATE CASCADE writes the parent's new value into the child, raw. Deleting and SET NULL put no
-/// value there, and columns that are not protected may be written.
+/// ON UPDATE CASCADE writes the parent's new value into the child, raw, and from there into the child's
+/// children. Deleting and SET NULL put no value there, and columns that are not protected may be written.
 fn carriers_by_foreign_key(
     protected: &[(TableName, HashSet<String>)],
     objects: &Objects,
     names: &mut HashMap<String, Watched>,
 ) {
-    for key in &objects.foreign_keys {
-        let writes = matches!(key.on_update.to_ascii_uppercase().as_str(), "CASCADE" | "SET DEFAULT");
-        let hit = protected.iter().any(|(table, columns)| {
-            table.schema.eq_ignore_ascii_case(&key.child.schema)
-                && table.table.eq_ignore_ascii_case(&key.child.table)
-                && columns.contains(&key.column.to_lowercase())
-        });
-        if writes && hit {
-            let reason = format!("its foreign key {} updates {}.{} by cascade", key.name, key.child, key.column);
-            names.entry(key.parent.table.to_lowercase()).or_insert(Watched::Carrier(reason));
+    let mut reached: HashSet<(String, String, String)> =
+        protected.iter().flat_map(|(table, columns)| columns.iter().map(move |column| place(table, column))).collect();
+    loop {
+        let before = reached.len();
+        for key in objects.foreign_keys.iter().filter(|key| key.writes()) {
+            if reached.contains(&place(&key.child, &key.column)) {
+                let reason = format!("its foreign key {} updates {}.{} by cascade", key.name, key.child, key.column);
+                names.entry(key.parent.table.to_lowercase()).or_insert(Watched::Carrier(reason));
+                reached.insert(place(&key.parent, &key.parent_column));
+            }
+        }
+        if reached.len() == before {
+            return;
         }
     }
+}
+
+/// A column without regard to case: on a server that tells `a` from `A` this reaches too much, never
+/// too little.
+fn place(table: &TableName, column: &str) -> (String, String, String) {
+    (table.schema.to_lowercase(), table.table.to_lowercase(), column.to_lowercase())
 }
 
 /// What cannot be read may mention anything.
@@ -234,6 +243,7 @@ mod tests {
             name: "fk".into(),
             column: column.into(),
             parent: TableName::new("crm", parent),
+            parent_column: "x".into(),
             on_update: rule.into(),
         };
         let objects = Objects {
@@ -247,6 +257,30 @@ mod tests {
         let watch = watch(&protected(), &objects, &[]);
         assert!(matches!(watch.names.get("people"), Some(Watched::Carrier(_))));
         assert!(!watch.names.contains_key("tenants") && !watch.names.contains_key("mails"));
+    }
+
+    #[test]
+    fn a_cascade_is_followed_over_several_tables_in_any_order_and_around_circles() {
+        let key = |parent: &str, child: &str, column: &str| ForeignKeyRow {
+            child: TableName::new("shop", child),
+            name: "fk".into(),
+            column: column.into(),
+            parent: TableName::new("shop", parent),
+            parent_column: "x".into(),
+            on_update: "CASCADE".into(),
+        };
+        let objects = Objects {
+            foreign_keys: vec![
+                key("top", "middle", "x"),
+                key("aside", "middle", "y"),
+                key("middle", "users", "email"),
+                key("middle", "top", "X"),
+            ],
+            ..Objects::default()
+        };
+        let watch = watch(&protected(), &objects, &[]);
+        assert!(matches!(watch.names.get("top"), Some(Watched::Carrier(_))));
+        assert!(!watch.names.contains_key("aside"));
     }
 
     #[test]

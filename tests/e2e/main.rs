@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod carriers;
 mod catalog;
 mod crash;
 mod kms;
