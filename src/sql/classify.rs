@@ -5,9 +5,10 @@ use super::analyse::analyse;
 use super::ddl;
 use super::lex::TokenKind;
 use super::literal;
-use super::live::Live;
+use super::live::{Live, mentions_raw};
 use super::plan::{Charset, Context, Outcome, Pass, Protocol};
 use super::refusal::{Refusal, RefusalCode};
+use crate::catalog::Watched;
 use crate::config::TableName;
 
 pub(super) enum Decision {
@@ -39,8 +40,42 @@ pub(super) fn pass_ddl() -> Decision {
     Decision::Pass { pass: Pass { invalidates_catalog: true, scrub_rows: false }, changes_state: true }
 }
 
-fn pass_changing_state() -> Decision {
+/// Passes unless what follows in the packet would be read or resolved otherwise than it is here: the
+/// analysis of the whole packet uses the state before it.
+fn pass_changing_state(live: &Live<'_>, decision: Decision) -> Decision {
+    let rest = live.statement.text.get(live.statement.span.end..).unwrap_or_default();
+    if !rest.iter().any(u8::is_ascii_alphanumeric) {
+        return decision;
+    }
+    let lower = rest.to_ascii_lowercase();
+    let has = |word: &str| lower.windows(word.len()).any(|w| w == word.as_bytes());
+    let schema = live.ctx.catalog.protected_schemas.iter().any(|s| has("drop") && has(&s.to_ascii_lowercase()));
+    let dynamic = !live.is(0, "use") && ["prepare", "execute", "binlog", "session_track"].iter().any(|w| has(w));
+    if schema || dynamic || mentions_raw(rest, live.ctx) {
+        return live.refuse(RefusalCode::MixedPacket, "session state changes before what it matters to", 0).into();
+    }
+    decision
+}
+
+fn changed_state() -> Decision {
     Decision::Pass { pass: Pass::default(), changes_state: true }
+}
+
+/// Something within a statement of statements that is refused on its own, though it names nothing
+/// watched: dropping a schema with protected tables, and switching session tracking.
+pub(super) fn hidden(live: &Live<'_>, from: usize) -> Option<usize> {
+    (from..live.len()).find(|n| {
+        let tracking = live.token(*n).is_some_and(|t| {
+            matches!(t.kind, TokenKind::Word | TokenKind::QuotedIdent | TokenKind::SysVar)
+                && t.text(live.statement.text).to_ascii_lowercase().windows(13).any(|w| w == b"session_track")
+        });
+        tracking
+            || (live.any(*n, &["database", "schema"]) && {
+                let dropped = live.name(ddl::if_exists(live, n + 1)).unwrap_or_default().to_lowercase();
+                let behind_drop = n.checked_sub(1).is_some_and(|k| live.any(k, &["drop", "replace"]));
+                behind_drop && live.ctx.catalog.protected_schemas.iter().any(|s| s.to_lowercase() == dropped)
+            })
+    })
 }
 
 const DML: &[&str] = &["select", "insert", "replace", "update", "delete", "with", "values", "table"];
@@ -61,7 +96,7 @@ pub(super) fn classify(live: &Live<'_>) -> Decision {
         b"analyze" if !live.any(1, &["table", "local", "no_write_to_binlog", "tables"]) => explain(live),
         b"show" => show(live),
         b"set" => set(live),
-        b"use" => pass_changing_state(),
+        b"use" => pass_changing_state(live, changed_state()),
         b"grant" | b"revoke" => pass(),
         b"begin" if live.is(1, "not") => compound(live),
         b"if" | b"case" | b"loop" | b"while" | b"repeat" | b"for" | b"declare" => compound(live),
@@ -116,7 +151,8 @@ fn explain(live: &Live<'_>) -> Decision {
     if (live.any(n, DML) && !table) || live.op(n, "(") {
         return Decision::Dml { from: n, explain: true };
     }
-    if live.is(n, "for") {
+    // Behind FOR SCHEMA follows a statement whose literals would go to the server as they are.
+    if live.is(n, "for") && live.is(n + 1, "connection") {
         return pass();
     }
     // DESCRIBE table [column]
@@ -130,6 +166,11 @@ fn show(live: &Live<'_>) -> Decision {
     if let (Some(n), true) = (live.find(1, &["select"]), live.mentions()) {
         return live.refuse(RefusalCode::SideDoor, "a query within SHOW", n).into();
     }
+    // `SHOW … WHERE f('value')` runs the function.
+    let function = (1..live.len()).find(|n| live.watched(*n) == Some(&Watched::Routine) && live.op(n + 1, "("));
+    if let Some(n) = function {
+        return live.refuse(RefusalCode::StoredFunction, format!("{} within SHOW", live.shown(n)), n).into();
+    }
     let scrub_rows = live.find(1, &["warnings", "errors"]).is_some();
     Decision::Pass { pass: Pass { invalidates_catalog: false, scrub_rows }, changes_state: false }
 }
@@ -137,11 +178,18 @@ fn show(live: &Live<'_>) -> Decision {
 fn set(live: &Live<'_>) -> Decision {
     if live.is(1, "statement") {
         let dynamic = live.find(1, &["execute", "prepare", "call", "begin", "load", "binlog"]);
-        return match live.mention(0..live.len()).or(dynamic) {
+        return match live.mention(0..live.len()).or(dynamic).or_else(|| hidden(live, 1)) {
             Some(n) => live.refuse(RefusalCode::SetStatement, "SET STATEMENT", n).into(),
-            None if live.find(2, &["create", "alter", "drop", "rename"]).is_some() => pass_ddl(),
-            None => pass(),
+            None if live.find(2, &["create", "alter", "drop", "rename"]).is_some() => {
+                pass_changing_state(live, pass_ddl())
+            }
+            None => pass_changing_state(live, changed_state()),
         };
+    }
+    // The names are those of accounts and roles.
+    let account = live.any(1, &["role", "password"]) || (live.is(1, "default") && live.is(2, "role"));
+    if account && live.list(1..live.len()).len() == 1 && live.find(1, &["select"]).is_none() {
+        return pass();
     }
     if let Some(n) = live.mention(1..live.len()) {
         return live.refuse(RefusalCode::SetSubquery, format!("SET with {}", live.shown(n)), n).into();
@@ -153,7 +201,7 @@ fn set(live: &Live<'_>) -> Decision {
         .list(1..live.len())
         .iter()
         .all(|item| live.token(item.start).is_some_and(|t| t.kind == TokenKind::UserVar));
-    if user_variables { pass() } else { pass_changing_state() }
+    if user_variables { pass() } else { pass_changing_state(live, changed_state()) }
 }
 
 /// What is learnt from session tracking must go on being tracked.
@@ -185,7 +233,7 @@ fn session_tracking(live: &Live<'_>) -> Option<Refusal> {
 /// `BEGIN NOT ATOMIC` and MariaDB's other statements of statements.
 fn compound(live: &Live<'_>) -> Decision {
     let dynamic = live.find(0, &["execute", "prepare", "call", "load", "binlog", "handler"]);
-    match live.mention(0..live.len()).or(dynamic) {
+    match live.mention(0..live.len()).or(dynamic).or_else(|| hidden(live, 0)) {
         Some(n) => live.refuse(RefusalCode::CompoundBlock, "a compound statement", n).into(),
         None => pass_ddl(),
     }
@@ -205,7 +253,7 @@ fn execute(live: &Live<'_>) -> Decision {
     match live.mention(2..live.len()) {
         Some(n) => live.refuse(RefusalCode::DynamicSql, "EXECUTE", n).into(),
         // Its text was seen when it was prepared; it may have been DDL.
-        None => pass_ddl(),
+        None => pass_changing_state(live, pass_ddl()),
     }
 }
 
@@ -227,7 +275,9 @@ fn dynamic(live: &Live<'_>, n: usize, what: &str) -> Decision {
     };
     let ctx = Context { character_set_client: Charset::Utf8mb4, protocol: Protocol::Prepared, ..*live.ctx };
     match analyse(&text, &ctx) {
-        Outcome::Pass(pass) => Decision::Pass { pass, changes_state: true },
+        // EXECUTE could not know that its rows quote stored values.
+        Outcome::Pass(pass) if pass.scrub_rows && live.is(0, "prepare") => refuse("of SHOW WARNINGS or its like"),
+        Outcome::Pass(pass) => pass_changing_state(live, Decision::Pass { pass, changes_state: true }),
         _ => refuse("of a statement that touches something protected"),
     }
 }
@@ -241,7 +291,7 @@ fn call(live: &Live<'_>) -> Decision {
     });
     match known {
         Some(routine) if !routine.touches && !routine.dynamic && !routine.unreadable && !live.mentions() => {
-            pass_changing_state()
+            pass_changing_state(live, changed_state())
         }
         _ => live.refuse(RefusalCode::Call, format!("CALL {}", live.shown(1)), 1).into(),
     }
@@ -257,5 +307,100 @@ fn load(live: &Live<'_>) -> Decision {
     match (2..5).find(|n| live.is(*n, "local")) {
         Some(n) => live.refuse(RefusalCode::LocalInfile, "LOAD DATA LOCAL", n).into(),
         None => pass(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::testing::{context, snapshot};
+    use crate::sql::{Outcome, RefusalCode as Code, analyse};
+
+    fn code(sql: &str) -> Option<Code> {
+        let catalog = snapshot();
+        match analyse(sql.as_bytes(), &context(&catalog)) {
+            Outcome::Refuse(refusal) => Some(refusal.code),
+            _ => None,
+        }
+    }
+
+    fn all(expected: Option<Code>, statements: &[&str]) {
+        for sql in statements {
+            assert_eq!(code(sql), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn ddl_does_not_hide_the_statements_behind_it() {
+        all(
+            Some(Code::MixedPacket),
+            &[
+                "CREATE TABLE event (id INT); INSERT INTO users (id, email) VALUES (1, 'a')",
+                "CREATE TABLE t (event INT); UPDATE users SET email = 'a'",
+                "CREATE TABLE event (id INT); DROP DATABASE shop",
+                "CREATE TABLE event (id INT); PREPARE s FROM @q",
+                "CREATE DATABASE event; INSERT INTO users (id, email) VALUES (1, 'a')",
+                "CREATE ROLE event; INSERT INTO users (id, email) VALUES (1, 'a')",
+                "CREATE INDEX event ON orders (total); INSERT INTO users (id, email) VALUES (1, 'a')",
+                "ALTER PROCEDURE p COMMENT 'x'; INSERT INTO users (id, email) VALUES (1, 'a')",
+                "ALTER TABLE orders ADD event INT; INSERT INTO users (id, email) VALUES (1, 'a')",
+            ],
+        );
+        all(None, &["CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END", "CREATE TABLE event (id INT);"]);
+    }
+
+    #[test]
+    fn state_that_changes_within_the_packet_does_not_change_what_is_seen() {
+        all(
+            Some(Code::MixedPacket),
+            &[
+                "SET sql_mode = 'ANSI_QUOTES'; INSERT INTO \"users\" (id, email) VALUES (1, 'a')",
+                "SET sql_mode = 'NO_BACKSLASH_ESCAPES'; SELECT '\\'; INSERT INTO users (email) VALUES ('a') -- '",
+                "SET sql_mode = 'ANSI_QUOTES'; DROP DATABASE \"shop\"",
+                "EXECUTE s; DROP DATABASE \"shop\"",
+                "USE crm; DROP TABLE users",
+                "USE crm; ALTER TABLE users DROP COLUMN email",
+            ],
+        );
+        all(None, &["SET NAMES utf8mb4; SELECT 1", "USE crm; SELECT * FROM orders", "SET autocommit = 1;"]);
+    }
+
+    #[test]
+    fn statements_within_statements_neither_drop_schemas_nor_stop_tracking() {
+        all(
+            Some(Code::CompoundBlock),
+            &[
+                "BEGIN NOT ATOMIC DROP DATABASE shop; END",
+                "IF 1 THEN DROP SCHEMA IF EXISTS `shop`; END IF",
+                "BEGIN NOT ATOMIC CREATE OR REPLACE DATABASE shop; END",
+                "IF 1 THEN SET @@session_track_schema = 0; END IF",
+            ],
+        );
+        all(
+            Some(Code::SetStatement),
+            &[
+                "SET STATEMENT max_statement_time = 9 FOR DROP DATABASE shop",
+                "SET STATEMENT session_track_schema = 0 FOR USE crm",
+                "SET STATEMENT max_statement_time = 9 FOR SET SESSION session_track_schema = 0",
+            ],
+        );
+        all(
+            Some(Code::RoutineOverProtected),
+            &["CREATE PROCEDURE p() DROP DATABASE shop", "CREATE PROCEDURE p() SET SESSION session_track_schema = 0"],
+        );
+        all(None, &["IF 1 THEN DROP DATABASE crm; END IF", "CREATE FUNCTION f() RETURNS TEXT RETURN DATABASE()"]);
+    }
+
+    #[test]
+    fn literals_and_functions_do_not_pass_behind_explain_and_show() {
+        all(Some(Code::SideDoor), &["EXPLAIN FOR SCHEMA shop INSERT INTO users (id, email) VALUES (1, 'a')"]);
+        all(Some(Code::StoredFunction), &["SHOW STATUS WHERE reveal('a')", "SHOW TABLES WHERE shop.reveal(1)"]);
+        all(Some(Code::DynamicSql), &["PREPARE s FROM 'SHOW WARNINGS'"]);
+        all(None, &["EXPLAIN FOR CONNECTION 5", "SHOW CREATE FUNCTION reveal", "SHOW WARNINGS"]);
+    }
+
+    #[test]
+    fn accounts_and_roles_may_have_watched_names() {
+        all(None, &["SET ROLE users", "SET DEFAULT ROLE users TO a", "SET PASSWORD FOR users@localhost = 'x'"]);
+        all(Some(Code::SetSubquery), &["SET ROLE a, @x = (SELECT email FROM users)"]);
     }
 }

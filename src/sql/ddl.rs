@@ -1,7 +1,7 @@
 //! CREATE, ALTER, DROP and RENAME: what they would do to protected tables and columns.
 
 use super::alter;
-use super::classify::{Decision, pass, pass_ddl};
+use super::classify::{Decision, hidden, pass, pass_ddl};
 use super::lex::TokenKind;
 use super::live::{Found, Live, QualifiedName};
 use super::refusal::RefusalCode;
@@ -70,8 +70,23 @@ pub(super) fn is_locked(live: &Live<'_>, name: &QualifiedName) -> Result<bool, D
     }
 }
 
+const ROUTINES: &[&str] = &["procedure", "function", "event", "trigger", "package"];
+
+/// Only a routine, trigger or event has delimiters within: with anything else, what stands behind the
+/// first of them would be taken for a part of this statement.
+fn swallows(live: &Live<'_>, n: usize) -> Option<Decision> {
+    if live.any(n, ROUTINES) {
+        return None;
+    }
+    let k = (n..live.len()).find(|k| live.token(*k).is_some_and(|t| t.kind == TokenKind::Delimiter))?;
+    Some(live.refuse(RefusalCode::MixedPacket, "statements behind DDL in the same packet", k).into())
+}
+
 pub(super) fn create(live: &Live<'_>) -> Decision {
     let n = object(live, 1);
+    if let Some(decision) = swallows(live, n) {
+        return decision;
+    }
     let or_replace = live.is(1, "or") && live.is(2, "replace");
     if live.any(n, &["database", "schema"]) {
         return if or_replace { drop_schema(live, if_exists(live, n + 1)) } else { pass_ddl() };
@@ -81,9 +96,11 @@ pub(super) fn create(live: &Live<'_>) -> Decision {
             Some(k) if live.is(n, "event") => {
                 live.refuse(RefusalCode::RoutineOverProtected, "an event with dynamic SQL", k).into()
             }
-            _ if live.any(n, &["procedure", "function", "event", "trigger", "package"])
-                && live.mentions_in_strings() =>
-            {
+            _ if live.any(n, ROUTINES) && hidden(live, n).is_some() => {
+                let what = "a routine that drops a protected schema or switches session tracking";
+                live.refuse(RefusalCode::RoutineOverProtected, what, n).into()
+            }
+            _ if live.any(n, ROUTINES) && live.mentions_in_strings() => {
                 live.refuse(RefusalCode::RoutineOverProtected, "a routine with a watched name in a string", n).into()
             }
             _ => pass_ddl(),
@@ -99,7 +116,7 @@ pub(super) fn create(live: &Live<'_>) -> Decision {
         let on = live.find(n, &["on"]).unwrap_or(live.len());
         return index(live, on + 1);
     }
-    if live.any(n, &["procedure", "function", "event", "trigger", "package"]) {
+    if live.any(n, ROUTINES) {
         let what = format!("{} in a routine, trigger or event", live.shown(mention));
         return live.refuse(RefusalCode::RoutineOverProtected, what, mention).into();
     }
@@ -157,10 +174,13 @@ fn create_table(live: &Live<'_>, n: usize, or_replace: bool) -> Decision {
             Err(decision) => return decision,
         }
     }
-    let query = live.find(name.next, &["select", "with", "values", "table"]).filter(|k| {
-        // Not a column, nor an option such as WITH PARSER.
-        live.is(*k, "select") || !(live.is(*k, "with") && live.is(*k + 1, "parser"))
-    });
+    let query = (name.next..live.len()).find(|k| is_query(live, *k));
+    // The rows would go into a configured table as they are.
+    if let (Some(q), Some(k)) = (query, live.mention(at..name.next))
+        && !matches!(live.lookup(&name), Found::Table(table) if !table.protected)
+    {
+        return live.refuse(RefusalCode::FlowToTable, format!("rows for {}", live.shown(k)), q).into();
+    }
     for k in name.next..live.len() {
         if live.watched(k).is_none() {
             continue;
@@ -176,6 +196,15 @@ fn create_table(live: &Live<'_>, n: usize, or_replace: bool) -> Decision {
         }
     }
     pass_ddl()
+}
+
+/// Token `k` begins the query that fills the new table, and no option or partition.
+fn is_query(live: &Live<'_>, k: usize) -> bool {
+    match k + 1 {
+        next if live.is(k, "with") => !live.any(next, &["parser", "system"]),
+        next if live.is(k, "values") => !live.any(next, &["less", "in"]),
+        _ => live.any(k, &["select", "table"]),
+    }
 }
 
 fn drop_schema(live: &Live<'_>, n: usize) -> Decision {
@@ -264,8 +293,22 @@ pub(super) fn rename(live: &Live<'_>) -> Decision {
 
 pub(super) fn alter(live: &Live<'_>) -> Decision {
     let n = object(live, 1);
+    // ALTER EVENT alone has a body; ALTER PROCEDURE and FUNCTION name characteristics.
+    let body = live.is(n, "event");
+    if !body && let Some(k) = (n..live.len()).find(|k| live.token(*k).is_some_and(|t| t.kind == TokenKind::Delimiter)) {
+        return live.refuse(RefusalCode::MixedPacket, "statements behind DDL in the same packet", k).into();
+    }
+    if body && let Some(k) = hidden(live, n).or_else(|| live.find(n, &["prepare", "execute"])) {
+        return live.refuse(RefusalCode::RoutineOverProtected, "this body of an event", k).into();
+    }
     if !live.mentions() {
         return pass_ddl();
+    }
+    // MariaDB: `ALTER TABLE a CONVERT TABLE b TO PARTITION p` makes b vanish.
+    if let Some(k) = (n..live.len()).find(|k| live.is(*k, "convert") && live.is(k + 1, "table"))
+        && let Some(decision) = replaced(live, k + 2, "CONVERT TABLE")
+    {
+        return decision;
     }
     if live.is(n, "table") {
         return alter::alter_table(live, if_exists(live, n + 1));
@@ -299,4 +342,57 @@ pub(super) fn alter(live: &Live<'_>) -> Decision {
         return pass_ddl();
     }
     live.refuse(RefusalCode::DdlNotUnderstood, "this kind of ALTER", n).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::testing::{context, snapshot};
+    use crate::sql::{Outcome, RefusalCode as Code, analyse};
+
+    fn all(expected: Option<Code>, statements: &[&str]) {
+        let catalog = snapshot();
+        for sql in statements {
+            let code = match analyse(sql.as_bytes(), &context(&catalog)) {
+                Outcome::Refuse(refusal) => Some(refusal.code),
+                _ => None,
+            };
+            assert_eq!(code, expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_configured_table_is_not_filled_by_its_creation() {
+        all(
+            Some(Code::FlowToTable),
+            &[
+                "CREATE TABLE ghosts SELECT 'a' AS soul",
+                "CREATE TABLE IF NOT EXISTS users AS (SELECT 'a' AS email)",
+                "CREATE TABLE ghosts (soul TEXT) WITH c AS (SELECT 'a') SELECT * FROM c",
+                "CREATE TABLE ghosts (soul TEXT) AS VALUES ('a')",
+            ],
+        );
+        all(
+            None,
+            &[
+                "CREATE TABLE ghosts (soul TEXT)",
+                "CREATE TABLE ghosts (id INT) PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN (5))",
+                "CREATE TABLE crm.users SELECT 1 AS id",
+                "CREATE TABLE t SELECT 1 AS id",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_query_behind_a_parser_of_an_index_is_seen() {
+        all(Some(Code::TableCopy), &["CREATE TABLE t (a TEXT, FULLTEXT KEY k (a) WITH PARSER p) SELECT id FROM users"]);
+    }
+
+    #[test]
+    fn a_protected_table_does_not_become_a_partition() {
+        all(
+            Some(Code::ReplacesTable),
+            &["ALTER TABLE orders CONVERT TABLE users TO PARTITION p VALUES LESS THAN (10)"],
+        );
+        all(None, &["ALTER TABLE orders CONVERT TABLE t TO PARTITION p VALUES LESS THAN (10)"]);
+    }
 }
