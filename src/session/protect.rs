@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::command::Session;
 use super::error::{SessionError, err_packet, refused, sealwire_error};
-use super::state::{Known, START_TRACKING};
+use super::state::{Known, START_TRACKING, TELL_CHARACTER_SET_RESULTS};
 use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, Snapshot, Width};
 use crate::keys::{KeyError, Keys};
 use crate::seal::Plaintext;
@@ -155,6 +155,14 @@ impl Session {
                 )));
             }
         }
+        if self.state.character_set_results.is_none()
+            && let Some(error) = self.run_own(TELL_CHARACTER_SET_RESULTS).await?
+        {
+            let name = String::from_utf8_lossy(&error.message).into_owned();
+            // Any other error: the variable is NULL, which stands for no conversion.
+            let told = if error.code == 1644 { Charset::from_name(&name) } else { Charset::Other };
+            self.state.character_set_results = Some(told);
+        }
         Ok(self.state.known().ok_or_else(|| {
             sealwire_error(
                 RefusalCode::UnknownSessionState,
@@ -249,8 +257,8 @@ fn too_wide(table: &catalog::Table, column: &catalog::Column, needed: u64, row: 
         1406,
         b"22001",
         format!(
-            "Data too long for column '{}' at row {row} (sealwire SW-1801: the sealed value needs {needed} {unit}, \
-             {} holds {limit}; nothing was written; widen the column: {hint})",
+            "Data too long for column '{}' at row {row}; sealwire SW-1801: the sealed value needs {needed} {unit}, \
+             {} holds {limit}; nothing was written; to widen it: {hint}",
             column.name, column.column_type,
         ),
     )

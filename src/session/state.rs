@@ -19,10 +19,15 @@ pub const START_TRACKING: [&str; 2] = [
      IF(FIND_IN_SET('character_set_connection', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'character_set_connection'), \
      IF(FIND_IN_SET('character_set_results', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'character_set_results')))",
     "SET SESSION sql_mode = @@SESSION.sql_mode, SESSION character_set_client = @@SESSION.character_set_client, \
-     SESSION character_set_results = @@SESSION.character_set_results, \
      SESSION character_set_connection = @@SESSION.character_set_connection, \
      SESSION collation_connection = @@SESSION.collation_connection",
 ];
+
+/// Tells `character_set_results` where the server has not reported it: assigning it to itself would lose
+/// the collation that the login chose, which clients see in column definitions. The value comes as the
+/// message of error 1644.
+pub const TELL_CHARACTER_SET_RESULTS: &str =
+    "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @@SESSION.character_set_results";
 
 /// Tracked state. Everything but the schema is unknown until [`START_TRACKING`] ran.
 #[derive(Clone, Debug, Default)]

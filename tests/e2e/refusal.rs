@@ -34,7 +34,7 @@ on_every_server! {
             "INSERT INTO users (name, email) VALUES ('a', 'x') ON DUPLICATE KEY UPDATE email = CONCAT('CANARY', name)",
             "UPDATE users SET email = CONCAT(email, 'CANARY')",
             "UPDATE users SET email = name",
-            "UPDATE users SET email = CASE WHEN id = 1 THEN 'CANARY' END",
+            "UPDATE users SET email = CASE WHEN id = 1 THEN CONCAT('CANARY', name) END",
             "UPDATE users SET name = email",
             "UPDATE users u, other o SET u.email = o.v",
             "INSERT INTO other (v) SELECT email FROM users",

@@ -56,6 +56,7 @@ on_every_server! {
             ),
             (format!("REPLACE INTO users (name, email) VALUES ('a', '{c7}')"), vec![Some(c7.clone())]),
             (format!("UPDATE users SET email = '{c8}' WHERE name = 'a'"), vec![Some(c8.clone())]),
+            (format!("UPDATE users SET email = CASE WHEN name = 'a' THEN '{c8}' ELSE '{c7}' END"), vec![Some(c8.clone())]),
             (format!("UPDATE users u JOIN users v ON u.id = v.id SET u.email = '{c9}', u.name = 'a'"), vec![Some(c9.clone())]),
             (format!("/* note */ INSERT INTO `{}`.`users` (`name`, `email`) VALUES ('b', '{c10}') -- end", schema.name), vec![Some(c9.clone()), Some(c10.clone())]),
             ("INSERT INTO users (name) VALUES ('c')".to_owned(), vec![Some(c9.clone()), Some(c10.clone()), None]),

@@ -27,7 +27,10 @@ make_certificates() {
         openssl x509 -req -in server.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 \
             -extfile server.ext -out server.pem
         openssl req -newkey rsa:2048 -nodes -subj '/CN=sealwire' -keyout client-key.pem -out client.csr
-        openssl x509 -req -in client.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -out client.pem
+        # An extension makes it X.509 v3: rustls takes no v1 certificates.
+        printf 'extendedKeyUsage=clientAuth\nbasicConstraints=CA:FALSE\n' >client.ext
+        openssl x509 -req -in client.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 \
+            -extfile client.ext -out client.pem
     ) >/dev/null 2>&1 || die "openssl could not make the test certificates"
 }
 
