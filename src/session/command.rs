@@ -281,10 +281,11 @@ impl Session {
     }
 
     async fn query(&mut self) -> Result<(), SessionError> {
+        let prefilter = self.shared.prefilter().await;
         if self.whole_command().await? {
             let length = self.client.peek_header().map_or(0, |header| header.length);
             let text = self.client.input.get(HEADER + 1..HEADER + length).unwrap_or_default();
-            if !self.shared.prefilter().1.hit(text) {
+            if !prefilter.1.hit(text) {
                 self.forward_command().await?;
                 self.relay(Answer::Results, View::Plain).await?;
                 return Ok(());
@@ -292,7 +293,7 @@ impl Session {
         }
         let payload = self.client.read_packet().await?;
         let text = payload.get(1..).unwrap_or_default();
-        if !self.shared.prefilter().1.hit(text) {
+        if !prefilter.1.hit(text) {
             self.send_payload(&payload).await?;
             self.relay(Answer::Results, View::Plain).await?;
             return Ok(());

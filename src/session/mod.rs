@@ -20,8 +20,10 @@ pub mod stream;
 pub mod tls;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +32,9 @@ use crate::config::Config;
 use crate::keys::Keys;
 use crate::sql::Prefilter;
 use crate::wire::auth::{RsaError, RsaKeyPair};
+
+/// How long a statement that may be unprotected waits for a catalog that does not answer.
+const PREFILTER_PATIENCE: Duration = Duration::from_millis(250);
 
 /// What all sessions share.
 pub struct Shared {
@@ -67,9 +72,17 @@ impl Shared {
         self.rsa.get().ok_or(RsaError::Generate)
     }
 
-    /// The prefilter of the latest snapshot, and that snapshot's generation.
-    pub fn prefilter(&self) -> Arc<(u64, Prefilter)> {
-        let snapshot = self.catalog.current();
+    /// The prefilter of a snapshot no older than `catalog.max_age`, and that snapshot's generation. While
+    /// the catalog cannot be read, the latest one serves: what it does not know of cannot be protected
+    /// by waiting, and statements that it does know of are refused for want of a fresh one.
+    pub async fn prefilter(&self) -> Arc<(u64, Prefilter)> {
+        let snapshot = match self.catalog.recent() {
+            Some(snapshot) => snapshot,
+            None => match timeout(PREFILTER_PATIENCE, self.catalog.fresh()).await {
+                Ok(Ok(snapshot)) => snapshot,
+                _ => self.catalog.current(),
+            },
+        };
         if let Some(kept) = self.prefilter.load_full().filter(|kept| kept.0 == snapshot.generation) {
             return kept;
         }

@@ -122,14 +122,14 @@ impl Session {
     pub(super) async fn prepare(&mut self) -> Result<(), SessionError> {
         let payload = self.client.read_packet().await?;
         let text = payload.get(1..).unwrap_or_default();
-        let prefilter = self.shared.prefilter();
+        let prefilter = self.shared.prefilter().await;
         if !prefilter.1.hit(text) {
             return self.prepare_plain(&payload, prefilter.0).await;
         }
         match self.decide(text, Protocol::Prepared).await? {
             Decision::Answer(error) => self.answer(&error),
             Decision::Forward(Pass { .. }) => {
-                let generation = self.shared.prefilter().0;
+                let generation = self.shared.prefilter().await.0;
                 self.prepare_plain(&payload, generation).await?;
             }
             Decision::Run(ready) => self.prepare_protected(text, *ready).await?,
@@ -221,7 +221,7 @@ impl Session {
             return self.execute_protected(id).await;
         }
         if let Some(Statement::Plain { text, generation }) = self.statements.get_mut(id) {
-            let prefilter = self.shared.prefilter();
+            let prefilter = self.shared.prefilter().await;
             if prefilter.0 != *generation {
                 if prefilter.1.hit(text) {
                     let text = text.clone();
