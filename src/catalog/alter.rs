@@ -103,8 +103,9 @@ fn definition(column: &Column, wide: &Wide) -> String {
             Wide::Var { .. } => sql.push_str(&format!(" DEFAULT {}", literal(text))),
             Wide::Large(_) => sql.push_str(&format!(" DEFAULT ({})", literal(text))),
         },
-        // MySQL's information_schema escapes the quotes inside an expression.
-        ColumnDefault::Expression(text) => sql.push_str(&format!(" DEFAULT ({})", text.replace("\\'", "'"))),
+        // The bytes do not survive information_schema, so the statement must not pretend to know them.
+        ColumnDefault::Expression(text) if opaque(column, text) => sql.push_str(" /* its DEFAULT goes here */"),
+        ColumnDefault::Expression(text) => sql.push_str(&format!(" DEFAULT ({})", unescape(text))),
     }
     if column.invisible {
         sql.push_str(" INVISIBLE");
@@ -113,6 +114,15 @@ fn definition(column: &Column, wide: &Wide) -> String {
         sql.push_str(&format!(" COMMENT {}", literal(&column.comment)));
     }
     sql
+}
+
+fn opaque(column: &Column, default: &str) -> bool {
+    sealed_width(column).0 == Physical::Binary && (default.starts_with("0x") || default.starts_with('\''))
+}
+
+/// MySQL's information_schema escapes the quotes inside an expression.
+pub(super) fn unescape(expression: &str) -> String {
+    expression.replace("\\'", "'")
 }
 
 /// The index made again with the column's old width as prefix: it fitted before, so it fits now.

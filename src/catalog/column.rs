@@ -105,6 +105,7 @@ pub(super) fn sealed_width(column: &Column) -> (Physical, Width) {
 /// Why a column can hold no sealed value: its type or its character set.
 pub(super) fn unfit(column: &Column) -> Option<String> {
     if let Some(expression) = &column.generated {
+        let expression = super::alter::unescape(expression);
         return Some(format!("is generated ({expression}): the server computes it, so nothing can seal it"));
     }
     match column.data_type.as_str() {

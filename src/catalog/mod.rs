@@ -7,6 +7,8 @@ mod alter;
 mod build;
 mod column;
 mod facts;
+mod grants;
+pub mod inspect;
 mod read;
 pub mod snapshot;
 pub mod verify;
@@ -33,7 +35,7 @@ const MAX_ASKED: usize = 4096;
 
 /// The background refresh rests this many times as long as it took: on MariaDB a pass takes longer the
 /// more tables the server has, since its list of views and triggers is read from one file a table.
-const RESTRAINT: u32 = 10;
+const RESTRAINT: u32 = 4;
 
 /// How long one refresh may take before it counts as failed.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -53,6 +55,8 @@ pub enum CatalogError {
     Refused(String),
     #[error("reading the server's schema took longer than {0:?}")]
     Timeout(Duration),
+    #[error("{0} (see `sealwire check`)")]
+    Unfit(String),
     #[error("the proxy is shutting down")]
     ShuttingDown,
 }
@@ -86,11 +90,24 @@ struct Reader {
 }
 
 impl Catalog {
+    /// As [`Catalog::open`], for a proxy that is to serve.
+    ///
+    /// # Errors
+    /// The schema could not be read, or a protected column has a type that holds no sealed values.
+    pub async fn start(config: Arc<Config>, control: Control) -> Result<Self, CatalogError> {
+        let catalog = Self::open(config.clone(), control).await?;
+        let unfit = verify::fatal(&catalog.current(), &config);
+        if unfit.is_empty() {
+            return Ok(catalog);
+        }
+        Err(CatalogError::Unfit(unfit.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+    }
+
     /// Reads the schema a first time and keeps it fresh from then on.
     ///
     /// # Errors
     /// The schema could not be read.
-    pub async fn start(config: Arc<Config>, control: Control) -> Result<Self, CatalogError> {
+    pub async fn open(config: Arc<Config>, control: Control) -> Result<Self, CatalogError> {
         let (settings, link) = (config.clone(), control.clone());
         let first = control.run(async move {
             let mut reader = Reader::default();
@@ -323,7 +340,7 @@ impl Reader {
 impl CatalogError {
     /// The server cannot be reached, so a retry can help; otherwise it answered with a refusal.
     pub fn is_unreachable(&self) -> bool {
-        !matches!(self, Self::Refused(_))
+        !matches!(self, Self::Refused(_) | Self::Unfit(_))
     }
 }
 

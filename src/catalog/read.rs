@@ -207,7 +207,7 @@ pub(super) fn quote(name: &str) -> String {
 
 /// A condition that both servers answer by opening the named tables alone. Names in it are literals
 /// of an ordinary `sql_mode`, which the control link sets.
-fn by_name(schema_column: &str, table_column: &str, names: &[TableName]) -> String {
+pub(super) fn by_name(schema_column: &str, table_column: &str, names: &[TableName]) -> String {
     let mut schemas: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for name in names {
         schemas.entry(&name.schema).or_default().push(literal(&name.table));
@@ -222,6 +222,10 @@ fn by_name(schema_column: &str, table_column: &str, names: &[TableName]) -> Stri
         })
         .collect();
     parts.join(" OR ")
+}
+
+pub(super) fn literal_list(words: &[&str]) -> String {
+    words.iter().map(|word| literal(word)).collect::<Vec<_>>().join(", ")
 }
 
 fn literal(text: &str) -> String {

@@ -27,8 +27,17 @@ pub struct Finding {
     pub fatal: bool,
 }
 
-/// The sealed default of a column with a constant default is written by statements that pass through
-/// the proxy only.
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.table, &self.column) {
+            (Some(table), Some(column)) => write!(f, "{table}.{column}: {}", self.message),
+            (Some(table), None) => write!(f, "{table}: {}", self.message),
+            _ => f.write_str(&self.message),
+        }
+    }
+}
+
+/// Statements that pass through the proxy get a sealed default or are refused.
 const RAW_DEFAULT: &str = "statements around the proxy would store it unsealed";
 
 /// Everything the snapshot says against the configuration, worst first within a table.
@@ -105,7 +114,11 @@ fn verify_column(config: &Config, name: &TableName, table: &Table, column: &Colu
             name,
             Some(&column.name),
             format!("it {reason}"),
-            "change the type of the column, or take it out of the configuration",
+            if column.generated.is_some() {
+                "protect the columns that it is computed from, and take it out of the configuration"
+            } else {
+                "change the type of the column, or take it out of the configuration"
+            },
         );
         found.fatal = true;
         findings.push(found);
@@ -123,7 +136,11 @@ fn verify_column(config: &Config, name: &TableName, table: &Table, column: &Colu
         }
         Some(room) if room < 16 => {
             let hint = super::alter_hint(table, column, 255);
-            add(Severity::Warning, format!("only {room} bytes of plaintext fit"), &hint);
+            add(
+                Severity::Warning,
+                format!("only {room} byte{} of plaintext fit", if room == 1 { "" } else { "s" }),
+                &hint,
+            );
         }
         Some(_) => {}
     }

@@ -3,15 +3,15 @@
 
 use super::read::quote;
 use super::{Column, Table, Width};
-use crate::config::KmsMode;
+use crate::config::{KmsMode, TableName};
 use crate::seal::format::guard_expression;
 
 pub use super::alter::alter_hint;
 
 /// The name of a column's guard: `sealwire_<table>_<column>`, cut to MySQL's 64 characters with a
 /// checksum where it is longer. CHECK constraints share one namespace a schema on MySQL.
-pub fn guard_name(table: &Table, column: &Column) -> String {
-    let name = format!("sealwire_{}_{}", table.name.table, column.name);
+pub fn guard_name(table: &TableName, column: &str) -> String {
+    let name = format!("sealwire_{}_{}", table.table, column);
     if name.chars().count() <= 64 {
         return name;
     }
@@ -35,6 +35,6 @@ pub fn guard_sql(table: &Table, column: &Column) -> Option<String> {
         "ALTER TABLE {}.{} ADD CONSTRAINT {} CHECK ({expression})",
         quote(&table.name.schema),
         quote(&table.name.table),
-        quote(&guard_name(table, column)),
+        quote(&guard_name(&table.name, &column.name)),
     ))
 }

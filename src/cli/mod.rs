@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand.
 
+pub mod check;
+mod paint;
 pub mod run;
 
 use std::path::PathBuf;
@@ -24,6 +26,12 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Verify the configuration, the server, the schema and KMS, and print what protects each column
+    Check {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Serve: listen for MySQL clients and relay them to the database
     Run {
         /// The configuration file
@@ -66,6 +74,7 @@ pub enum Failure {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
+        Command::Check { config } => check::check(&config),
         Command::Run { config } => run::run(&config),
     };
     match outcome {

@@ -14,6 +14,7 @@ mod support;
 
 mod carriers;
 mod catalog;
+mod check;
 mod crash;
 mod kms;
 mod refusal;
