@@ -1,6 +1,7 @@
 //! The entry: one packet of SQL text in, what to do with it out.
 
-use super::classify::{Decision, classify};
+use super::classify::{Decision, classify, is_compound};
+use super::ddl;
 use super::dml::{self, DmlError, DmlPlan};
 use super::lex::{LexError, LexMode, StatementText, Token, TokenKind, lex, statements};
 use super::live::{Live, mentions_raw};
@@ -9,6 +10,10 @@ use super::refusal::{Refusal, RefusalCode};
 
 /// Analyses the text of a COM_QUERY or COM_STMT_PREPARE. Meant to run on a large stack.
 pub fn analyse(text: &[u8], ctx: &Context<'_>) -> Outcome {
+    // A trail byte may be a quote or a backslash: where tokens end cannot be told.
+    if ctx.character_set_client == Charset::Other && !text.is_ascii() {
+        return opaque(text, ctx);
+    }
     let mode = LexMode::of(ctx);
     let tokens = match lex(text, mode) {
         Ok(tokens) => tokens,
@@ -18,7 +23,7 @@ pub fn analyse(text: &[u8], ctx: &Context<'_>) -> Outcome {
     let mut packet = Packet::default();
     for (n, statement) in all.iter().enumerate() {
         // The body of a routine or compound statement has delimiters of its own: it takes the rest.
-        if n + 1 < all.len() && has_body(statement) {
+        if n + 1 < all.len() && has_body(&Live::new(statement, ctx)) {
             let from = tokens.partition_point(|t| t.start() < statement.span.start);
             let rest = StatementText {
                 text,
@@ -26,7 +31,7 @@ pub fn analyse(text: &[u8], ctx: &Context<'_>) -> Outcome {
                 span: statement.span.start..text.len(),
                 mode,
             };
-            packet.add(&rest, ctx);
+            packet.add_with_body(&rest, ctx);
             break;
         }
         packet.add(statement, ctx);
@@ -40,10 +45,7 @@ pub fn analyse(text: &[u8], ctx: &Context<'_>) -> Outcome {
 /// Refused if it could touch anything protected under another reading; the server's own syntax error
 /// otherwise.
 fn malformed(text: &[u8], error: LexError, ctx: &Context<'_>) -> Outcome {
-    const DYNAMIC: &[&str] = &["prepare", "execute", "call", "binlog", "handler", "load", "session_track"];
-    let lower = text.to_ascii_lowercase();
-    let dynamic = DYNAMIC.iter().any(|word| lower.windows(word.len()).any(|w| w == word.as_bytes()));
-    if dynamic || mentions_raw(text, ctx) {
+    if may_touch(text, ctx) {
         return Outcome::Refuse(Refusal::new(
             RefusalCode::MalformedText,
             error.kind.to_string(),
@@ -53,20 +55,29 @@ fn malformed(text: &[u8], error: LexError, ctx: &Context<'_>) -> Outcome {
     Outcome::Pass(Pass { invalidates_catalog: true, scrub_rows: true })
 }
 
-/// A statement that holds statements.
-fn has_body(statement: &StatementText<'_>) -> bool {
-    let word = |n: usize, words: &[&str]| {
-        statement.word(n).is_some_and(|w| words.iter().any(|x| w.eq_ignore_ascii_case(x.as_bytes())))
-    };
-    if word(0, &["create", "alter"]) {
-        return statement.live().skip(1).take(24).any(|t| {
-            ["trigger", "procedure", "function", "event", "package"].iter().any(|w| t.is_word(statement.text, w))
-        });
+fn opaque(text: &[u8], ctx: &Context<'_>) -> Outcome {
+    if may_touch(text, ctx) {
+        return Outcome::Refuse(Refusal::new(RefusalCode::CharacterSet, "the session's character_set_client", None));
     }
-    let labelled = statement.live().nth(1).is_some_and(|t| t.is_operator(statement.text, ":"));
-    labelled
-        || (word(0, &["begin"]) && word(1, &["not"]))
-        || word(0, &["if", "case", "loop", "while", "repeat", "for", "declare"])
+    Outcome::Pass(Pass { invalidates_catalog: true, scrub_rows: true })
+}
+
+/// Watched names or words of dynamic SQL, wherever in the bytes.
+pub(super) fn may_touch(text: &[u8], ctx: &Context<'_>) -> bool {
+    const DYNAMIC: &[&str] = &["prepare", "execute", "call", "binlog", "handler", "load", "session_track"];
+    let lower = text.to_ascii_lowercase();
+    DYNAMIC.iter().any(|word| lower.windows(word.len()).any(|w| w == word.as_bytes())) || mentions_raw(text, ctx)
+}
+
+/// A statement that holds statements.
+fn has_body(live: &Live<'_>) -> bool {
+    if live.is(0, "create") {
+        return live.any(ddl::object(live, 1), ddl::WITH_BODY);
+    }
+    if live.is(0, "alter") {
+        return live.is(ddl::object(live, 1), "event");
+    }
+    is_compound(live)
 }
 
 #[derive(Default)]
@@ -83,6 +94,17 @@ struct Packet {
 }
 
 impl Packet {
+    /// A statement whose delimiters are its own, as far as can be told: nothing watched may be in it.
+    fn add_with_body(&mut self, statement: &StatementText<'_>, ctx: &Context<'_>) {
+        let live = Live::new(statement, ctx);
+        let mention = live.mention(0..live.len());
+        self.add(statement, ctx);
+        if let (Some(n), None) = (mention, &self.refusal) {
+            let what = format!("{} in a statement that holds others", live.shown(n));
+            self.refusal = Some(live.refuse(RefusalCode::CompoundBlock, what, n));
+        }
+    }
+
     fn add(&mut self, statement: &StatementText<'_>, ctx: &Context<'_>) {
         let live = Live::new(statement, ctx);
         match classify(&live) {

@@ -1,7 +1,7 @@
 //! What kind of statement it is, and what becomes of everything that is neither DML nor DDL. Works on
 //! tokens: the parser knows few of these statements.
 
-use super::analyse::analyse;
+use super::analyse::{analyse, may_touch};
 use super::ddl;
 use super::lex::TokenKind;
 use super::literal;
@@ -85,7 +85,7 @@ pub(super) fn classify(live: &Live<'_>) -> Decision {
     if first > 0 || live.any(0, DML) {
         return if live.mentions() { Decision::Dml { from: 0, explain: false } } else { pass() };
     }
-    if live.token(1).is_some_and(|t| t.is_operator(live.statement.text, ":")) {
+    if is_compound(live) {
         return compound(live);
     }
     let Some(verb) = live.statement.word(0) else {
@@ -98,8 +98,6 @@ pub(super) fn classify(live: &Live<'_>) -> Decision {
         b"set" => set(live),
         b"use" => pass_changing_state(live, changed_state()),
         b"grant" | b"revoke" => pass(),
-        b"begin" if live.is(1, "not") => compound(live),
-        b"if" | b"case" | b"loop" | b"while" | b"repeat" | b"for" | b"declare" => compound(live),
         b"begin" | b"start" | b"commit" | b"rollback" | b"savepoint" | b"release" | b"xa" => pass(),
         b"lock" | b"unlock" | b"analyze" | b"check" | b"optimize" | b"repair" | b"checksum" | b"flush" | b"cache"
         | b"truncate" => match live.find(1, &["select"]) {
@@ -177,6 +175,10 @@ fn show(live: &Live<'_>) -> Decision {
 
 fn set(live: &Live<'_>) -> Decision {
     if live.is(1, "statement") {
+        let tracking = |n: &usize| live.source(*n).to_ascii_lowercase().windows(13).any(|w| w == b"session_track");
+        if let Some(n) = (2..live.len()).find(tracking) {
+            return live.refuse(RefusalCode::SessionTracking, "SET STATEMENT of session tracking", n).into();
+        }
         let dynamic = live.find(1, &["execute", "prepare", "call", "begin", "load", "binlog"]);
         return match live.mention(0..live.len()).or(dynamic).or_else(|| hidden(live, 1)) {
             Some(n) => live.refuse(RefusalCode::SetStatement, "SET STATEMENT", n).into(),
@@ -230,7 +232,14 @@ fn session_tracking(live: &Live<'_>) -> Option<Refusal> {
     None
 }
 
-/// `BEGIN NOT ATOMIC` and MariaDB's other statements of statements.
+/// A statement of statements: `BEGIN NOT ATOMIC`, MariaDB's control structures, blocks of its Oracle
+/// mode, and any of them with a label.
+pub(super) fn is_compound(live: &Live<'_>) -> bool {
+    live.op(1, ":")
+        || (live.is(0, "begin") && live.len() > 1 && !live.is(1, "work"))
+        || live.any(0, &["if", "case", "loop", "while", "repeat", "for", "declare"])
+}
+
 fn compound(live: &Live<'_>) -> Decision {
     let dynamic = live.find(0, &["execute", "prepare", "call", "load", "binlog", "handler"]);
     match live.mention(0..live.len()).or(dynamic).or_else(|| hidden(live, 0)) {
@@ -270,7 +279,10 @@ fn dynamic(live: &Live<'_>, n: usize, what: &str) -> Decision {
     if behind.is_some_and(|k| !live.is(k, "using")) || behind.is_some_and(|k| live.mention(k..live.len()).is_some()) {
         return refuse("from an expression");
     }
-    let Some(text) = literal::decode_to_utf8(&run.bytes, live.ctx.character_set_client) else {
+    if live.ctx.character_set_client == Charset::Other && !run.bytes.is_ascii() {
+        return if may_touch(&run.bytes, live.ctx) { refuse("in an unsupported character set") } else { pass_ddl() };
+    }
+    let Some(text) = decode(&run.bytes, live.ctx.character_set_client) else {
         return refuse("from a literal in an unsupported character set");
     };
     let ctx = Context { character_set_client: Charset::Utf8mb4, protocol: Protocol::Prepared, ..*live.ctx };
@@ -308,6 +320,10 @@ fn load(live: &Live<'_>) -> Decision {
         Some(n) => live.refuse(RefusalCode::LocalInfile, "LOAD DATA LOCAL", n).into(),
         None => pass(),
     }
+}
+
+fn decode(bytes: &[u8], charset: Charset) -> Option<std::borrow::Cow<'_, [u8]>> {
+    if bytes.is_ascii() { Some(bytes.into()) } else { literal::decode_to_utf8(bytes, charset) }
 }
 
 #[cfg(test)]

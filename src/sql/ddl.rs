@@ -7,8 +7,11 @@ use super::live::{Found, Live, QualifiedName};
 use super::refusal::RefusalCode;
 use crate::catalog::Watched;
 
+/// Objects whose definition holds statements.
+pub(super) const WITH_BODY: &[&str] = &["procedure", "function", "event", "trigger", "package"];
+
 /// Skips what may stand between the verb and the kind of object; `n` is the first token behind the verb.
-fn object(live: &Live<'_>, mut n: usize) -> usize {
+pub(super) fn object(live: &Live<'_>, mut n: usize) -> usize {
     loop {
         if live.is(n, "definer") && live.op(n + 1, "=") {
             n += 3;
@@ -70,12 +73,10 @@ pub(super) fn is_locked(live: &Live<'_>, name: &QualifiedName) -> Result<bool, D
     }
 }
 
-const ROUTINES: &[&str] = &["procedure", "function", "event", "trigger", "package"];
-
 /// Only a routine, trigger or event has delimiters within: with anything else, what stands behind the
 /// first of them would be taken for a part of this statement.
 fn swallows(live: &Live<'_>, n: usize) -> Option<Decision> {
-    if live.any(n, ROUTINES) {
+    if live.any(n, WITH_BODY) {
         return None;
     }
     let k = (n..live.len()).find(|k| live.token(*k).is_some_and(|t| t.kind == TokenKind::Delimiter))?;
@@ -96,12 +97,19 @@ pub(super) fn create(live: &Live<'_>) -> Decision {
             Some(k) if live.is(n, "event") => {
                 live.refuse(RefusalCode::RoutineOverProtected, "an event with dynamic SQL", k).into()
             }
-            _ if live.any(n, ROUTINES) && hidden(live, n).is_some() => {
+            _ if live.any(n, WITH_BODY) && hidden(live, n).is_some() => {
                 let what = "a routine that drops a protected schema or switches session tracking";
                 live.refuse(RefusalCode::RoutineOverProtected, what, n).into()
             }
-            _ if live.any(n, ROUTINES) && live.mentions_in_strings() => {
+            _ if live.any(n, WITH_BODY) && live.mentions_in_strings() => {
                 live.refuse(RefusalCode::RoutineOverProtected, "a routine with a watched name in a string", n).into()
+            }
+            // FEDERATED, CONNECT and SPIDER name their table in a string.
+            _ if live.is(n, "table")
+                && live.find(n, &["federated", "connect", "spider"]).is_some()
+                && live.mentions_in_strings() =>
+            {
+                live.refuse(RefusalCode::TableCopy, "a table over a watched one", n).into()
             }
             _ => pass_ddl(),
         };
@@ -116,7 +124,7 @@ pub(super) fn create(live: &Live<'_>) -> Decision {
         let on = live.find(n, &["on"]).unwrap_or(live.len());
         return index(live, on + 1);
     }
-    if live.any(n, ROUTINES) {
+    if live.any(n, WITH_BODY) {
         let what = format!("{} in a routine, trigger or event", live.shown(mention));
         return live.refuse(RefusalCode::RoutineOverProtected, what, mention).into();
     }
@@ -278,13 +286,6 @@ pub(super) fn rename(live: &Live<'_>) -> Decision {
         for n in [item.start, to + 1] {
             if let Some(decision) = replaced(live, n, "RENAME TABLE") {
                 return decision;
-            }
-            // A table moved to a protected name would be taken for it.
-            if n > to
-                && live.watched(n) == Some(&Watched::Protected)
-                && !matches!(live.qualified(n).map(|q| is_locked(live, &q)), Some(Ok(false)))
-            {
-                return live.refuse(RefusalCode::ReplacesTable, "RENAME TABLE to a protected name", n).into();
             }
         }
     }

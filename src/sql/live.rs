@@ -199,8 +199,16 @@ fn decoded(token: Token, statement: &StatementText<'_>) -> Vec<u8> {
     .unwrap_or_default()
 }
 
-/// The bytes hold a watched name anywhere, in whatever case and whatever surrounds it.
+/// The bytes hold a watched name, in whatever case and whatever stands around it but letters.
 pub(super) fn mentions_raw(bytes: &[u8], ctx: &Context<'_>) -> bool {
     let lower = String::from_utf8_lossy(bytes).to_lowercase();
-    ctx.catalog.watched.keys().any(|name| lower.contains(name.as_str()))
+    let letter = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '$');
+    ctx.catalog.watched.keys().any(|name| {
+        let simple = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'));
+        lower.match_indices(name.as_str()).any(|(at, _)| {
+            let left = lower.get(..at).and_then(|t| t.chars().next_back());
+            let right = lower.get(at + name.len()..).and_then(|t| t.chars().next());
+            !simple || !(left.is_some_and(letter) || right.is_some_and(|c| letter(c) || c.is_ascii_digit()))
+        })
+    })
 }

@@ -16,6 +16,9 @@ pub(super) fn tokens(statement: &StatementText<'_>) -> (Vec<TokenWithSpan>, bool
         at: 0,
         depth: 0,
         group_by: None,
+        from: None,
+        tables: Vec::new(),
+        dropped: Vec::new(),
         out: Vec::with_capacity(live.len() + 1),
         ignore: false,
     };
@@ -32,6 +35,12 @@ struct Walk<'a> {
     depth: usize,
     /// The depth at which a GROUP BY list is being read.
     group_by: Option<usize>,
+    /// The depth at which a FROM clause is being read.
+    from: Option<usize>,
+    /// Depths of parentheses around tables.
+    tables: Vec<usize>,
+    /// Closing parentheses to leave out, the next one last.
+    dropped: Vec<usize>,
     out: Vec<TokenWithSpan>,
     ignore: bool,
 }
@@ -149,6 +158,9 @@ impl Walk<'_> {
                 }
             }
         }
+        if token.kind == TokenKind::Operator {
+            return self.rewritten_operator(token);
+        }
         match token.kind {
             TokenKind::Word => self.rewritten_word(token),
             TokenKind::String => {
@@ -166,6 +178,60 @@ impl Walk<'_> {
             }
             _ => 0,
         }
+    }
+
+    /// `FROM (t)`, `JOIN (t1, t2)`: parentheses around tables.
+    fn rewritten_operator(&mut self, token: Token) -> usize {
+        let text = self.statement.text;
+        if self.operator(0, ",") && self.tables.contains(&self.depth) {
+            self.keyword("CROSS", token);
+            self.keyword("JOIN", token);
+            return 1;
+        }
+        if self.operator(0, ")") && self.dropped.last() == Some(&self.at) {
+            self.dropped.pop();
+            return 1;
+        }
+        let before = |words: &[&str]| self.previous().is_some_and(|t| words.iter().any(|w| t.is_word(text, w)));
+        let named = self.live.get(self.at + 1).is_some_and(|t| match t.kind {
+            TokenKind::QuotedIdent => true,
+            TokenKind::Word => !self.any_word(1, &["select", "with", "values", "table"]),
+            _ => false,
+        });
+        let in_tables = before(&["from", "join", "straight_join"])
+            || self.previous().is_some_and(|t| t.is_operator(text, ",")) && self.from == Some(self.depth);
+        if self.operator(0, "(") && in_tables {
+            // Only names and what may join them stand in it.
+            let mut n = 1;
+            let mut nested = 0usize;
+            while self.operator(n, "(") {
+                nested += 1;
+                n += 1;
+            }
+            let alone = |n: usize| {
+                self.live.get(self.at + n).is_some_and(|t| matches!(t.kind, TokenKind::Word | TokenKind::QuotedIdent))
+            };
+            let keyword = self.any_word(n, &["select", "with", "values", "table"]);
+            if alone(n) && !keyword {
+                let mut end = n + 1;
+                while alone(end) || self.operator(end, ".") {
+                    end += 1;
+                }
+                let closed = (0..=nested).all(|k| self.operator(end + k, ")"));
+                let joins = (n..end).any(|k| self.any_word(k, &["join", "natural", "left", "right", "inner", "cross"]));
+                if closed && !joins {
+                    // The parentheses close in the order of the stack.
+                    for k in (0..=nested).rev() {
+                        self.dropped.push(self.at + end + k);
+                    }
+                    return nested + 1;
+                }
+            }
+            if named {
+                self.tables.push(self.depth + 1);
+            }
+        }
+        0
     }
 
     fn rewritten_word(&mut self, token: Token) -> usize {
@@ -190,6 +256,11 @@ impl Walk<'_> {
             self.keyword("FOR", token);
             self.keyword("SHARE", token);
             return 4;
+        }
+        if self.word(0, "from") {
+            self.from = Some(self.depth);
+        } else if self.any_word(0, &["where", "group", "order", "limit", "set", "having", "select"]) {
+            self.from = None;
         }
         if self.words(&["group", "by"]) {
             self.group_by = Some(self.depth);
@@ -291,6 +362,12 @@ impl Walk<'_> {
             b")" => {
                 if self.group_by == Some(self.depth) {
                     self.group_by = None;
+                }
+                if self.tables.last() == Some(&self.depth) {
+                    self.tables.pop();
+                }
+                if self.from == Some(self.depth) {
+                    self.from = None;
                 }
                 self.depth = self.depth.saturating_sub(1);
                 P::RParen

@@ -73,6 +73,33 @@ fn one_bad_statement_refuses_the_packet() {
 }
 
 #[test]
+fn a_body_takes_the_rest_of_the_packet_and_nothing_else_does() {
+    all("plan", &["SHOW TABLES LIKE 'event'; UPDATE users SET email = 'a'"]);
+    refused(
+        RefusalCode::MixedPacket,
+        &[
+            "CREATE TABLE event (a int); UPDATE users SET email = 'a'",
+            "CREATE TABLE t (`trigger` int, function int); UPDATE users SET email = 'a'",
+        ],
+    );
+    refused(
+        RefusalCode::RoutineOverProtected,
+        &[
+            "CREATE PROCEDURE p() BEGIN SELECT 1; UPDATE users SET email = 'a'; END",
+            "CREATE FUNCTION f() RETURNS int RETURN 1; UPDATE users SET email = 'a'",
+        ],
+    );
+    refused(
+        RefusalCode::CompoundBlock,
+        &[
+            "BEGIN UPDATE users SET email = 'a'; END",
+            "BEGIN SELECT 1; UPDATE users SET email = 'a'; END",
+            "BEGIN NOT ATOMIC SELECT 1; END; UPDATE users SET email = 'a'",
+        ],
+    );
+}
+
+#[test]
 fn a_text_without_clear_tokens_is_refused_only_where_it_matters() {
     all("scrub", &["SELECT 'a", "SELECT /* a"]);
     refused(
@@ -92,6 +119,11 @@ fn sessions_beyond_what_is_supported_are_refused_on_protected_tables_only() {
     let other = |sql: &str| verdict_in(sql.as_bytes(), |ctx| ctx.character_set_client = Charset::Other);
     assert_eq!(other("SELECT email FROM users"), "CharacterSet");
     assert_eq!(other("SELECT email FROM orders"), "pass");
+    // Within gbk, a backslash may be half of a letter: where strings end is then not known.
+    let gbk = |sql: &[u8]| verdict_in(sql, |ctx| ctx.character_set_client = Charset::Other);
+    assert_eq!(gbk(b"SELECT '\xbf\\' , email FROM users -- '"), "CharacterSet");
+    assert_eq!(gbk(b"SELECT '\xbf\\' , email FROM orders"), "scrub");
+    assert_eq!(gbk(b"PREPARE s FROM '\xbf'"), "CharacterSet");
     let oracle = |sql: &str| verdict_in(sql.as_bytes(), |ctx| ctx.sql_mode.unsupported = true);
     assert_eq!(oracle("SELECT email FROM users"), "UnsupportedSqlMode");
     assert_eq!(oracle("SELECT 1"), "pass");

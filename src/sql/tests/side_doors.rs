@@ -81,6 +81,7 @@ fn settings_pass_but_for_what_the_proxy_needs() {
             "SET session_track_system_variables = DEFAULT",
             "SET SESSION session_track_system_variables := 'sql_mode'",
             "SET session_track_schema = 1 - 1",
+            "SET STATEMENT session_track_schema = OFF FOR USE crm",
         ],
     );
     refused(
