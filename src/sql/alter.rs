@@ -286,10 +286,11 @@ impl FromParenthesis for Range<usize> {
 
 /// The constraint that `sealwire check` prints: it looks at the sealed form, not at the value.
 fn is_guard(live: &Live<'_>, mut range: Range<usize>) -> bool {
-    range.any(|k| {
-        live.token(k).is_some_and(|t| t.kind == TokenKind::String)
-            && literal::string(live.source(k), live.statement.mode.sql_mode)
-                .is_some_and(|s| s.windows(3).any(|w| w == b"^pQ"))
+    range.any(|k| match live.token(k).map(|t| t.kind) {
+        Some(TokenKind::String) => literal::string(live.source(k), live.statement.mode.sql_mode)
+            .is_some_and(|s| s.windows(3).any(|w| w == b"^pQ")),
+        Some(TokenKind::Hex) => literal::hex(live.source(k)).is_some_and(|bytes| bytes.first() == Some(&0xa5)),
+        _ => false,
     })
 }
 
@@ -330,9 +331,9 @@ fn definition_keeps(live: &Live<'_>, table: &Table, column: &Column, range: Rang
                 return refuse(RefusalCode::RetypesColumn, n + 1);
             }
             n += 2;
-        } else if live.is(n, "comment") && live.token(n + 1).is_some_and(|t| t.kind == TokenKind::String) {
-            n += 2;
-        } else if live.is(n, "after") {
+        } else if live.is(n, "after")
+            || (live.is(n, "comment") && live.token(n + 1).is_some_and(|t| t.kind == TokenKind::String))
+        {
             n += 2;
         } else if live.is(n, "default") {
             let same = match &column.default {

@@ -179,9 +179,6 @@ pub fn statements<'a>(text: &'a [u8], tokens: &'a [Token], mode: LexMode) -> Vec
 
 /// Splits `text` into tokens that tile it.
 pub fn lex(text: &[u8], mode: LexMode) -> Result<Vec<Token>, LexError> {
-    if u32::try_from(text.len()).is_err() {
-        return Err(LexError { kind: LexErrorKind::TooLong, offset: 0 });
-    }
     let mut lexer = Lexer { text, mode, at: 0, live_comment: None, after_point: false };
     let mut tokens = Vec::with_capacity(text.len() / 5 + 4);
     while lexer.at < text.len() {
@@ -193,12 +190,17 @@ pub fn lex(text: &[u8], mode: LexMode) -> Result<Vec<Token>, LexError> {
         lexer.after_point = lexer.peek_from(start, 0) == b'.'
             && lexer.at == start + 1
             && tokens.last().is_some_and(|t: &Token| t.kind == TokenKind::Word);
-        tokens.push(Token { kind, start: start as u32, end: lexer.at as u32 });
+        tokens.push(Token { kind, start: offset(start)?, end: offset(lexer.at)? });
     }
     match lexer.live_comment {
         Some(offset) => Err(LexError { kind: LexErrorKind::UnterminatedComment, offset }),
         None => Ok(tokens),
     }
+}
+
+/// Tokens keep their offsets in 32 bits: a packet is 1 GiB at most.
+fn offset(at: usize) -> Result<u32, LexError> {
+    u32::try_from(at).map_err(|_| LexError { kind: LexErrorKind::TooLong, offset: at })
 }
 
 struct Lexer<'a> {

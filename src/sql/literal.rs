@@ -98,7 +98,7 @@ pub fn hex(source: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     let nibbles: Vec<u8> =
-        digits.iter().map(|d| char::from(*d).to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+        digits.iter().map(|d| char::from(*d).to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
     Some(bytes_of(&nibbles, 2, 4))
 }
 
@@ -108,7 +108,8 @@ pub fn bit(source: &[u8]) -> Option<Vec<u8>> {
         [b'0', b'b', digits @ ..] | [b'b' | b'B', b'\'', digits @ .., b'\''] => digits,
         _ => return None,
     };
-    let bits: Vec<u8> = digits.iter().map(|d| char::from(*d).to_digit(2).map(|d| d as u8)).collect::<Option<_>>()?;
+    let bits: Vec<u8> =
+        digits.iter().map(|d| char::from(*d).to_digit(2).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
     Some(bytes_of(&bits, 8, 1))
 }
 

@@ -244,3 +244,19 @@ fn tables_that_were_never_looked_up_are_asked_for() {
         ],
     );
 }
+
+#[test]
+fn the_guard_that_check_prints_passes() {
+    let catalog = snapshot();
+    let ctx = context(&catalog);
+    let mut guards = 0;
+    for table in catalog.tables.values().flatten() {
+        for column in &table.columns {
+            if let Some(sql) = crate::catalog::width::guard_sql(table, column) {
+                assert!(matches!(analyse(sql.as_bytes(), &ctx), Outcome::Pass(_)), "{sql}");
+                guards += 1;
+            }
+        }
+    }
+    assert!(guards > 3);
+}
