@@ -175,10 +175,6 @@ fn show(live: &Live<'_>) -> Decision {
 
 fn set(live: &Live<'_>) -> Decision {
     if live.is(1, "statement") {
-        let tracking = |n: &usize| live.source(*n).to_ascii_lowercase().windows(13).any(|w| w == b"session_track");
-        if let Some(n) = (2..live.len()).find(tracking) {
-            return live.refuse(RefusalCode::SessionTracking, "SET STATEMENT of session tracking", n).into();
-        }
         let dynamic = live.find(1, &["execute", "prepare", "call", "begin", "load", "binlog"]);
         return match live.mention(0..live.len()).or(dynamic).or_else(|| hidden(live, 1)) {
             Some(n) => live.refuse(RefusalCode::SetStatement, "SET STATEMENT", n).into(),
@@ -352,8 +348,6 @@ mod tests {
             &[
                 "CREATE TABLE event (id INT); INSERT INTO users (id, email) VALUES (1, 'a')",
                 "CREATE TABLE t (event INT); UPDATE users SET email = 'a'",
-                "CREATE TABLE event (id INT); DROP DATABASE shop",
-                "CREATE TABLE event (id INT); PREPARE s FROM @q",
                 "CREATE DATABASE event; INSERT INTO users (id, email) VALUES (1, 'a')",
                 "CREATE ROLE event; INSERT INTO users (id, email) VALUES (1, 'a')",
                 "CREATE INDEX event ON orders (total); INSERT INTO users (id, email) VALUES (1, 'a')",
@@ -361,6 +355,8 @@ mod tests {
                 "ALTER TABLE orders ADD event INT; INSERT INTO users (id, email) VALUES (1, 'a')",
             ],
         );
+        all(Some(Code::DropsSchema), &["CREATE TABLE event (id INT); DROP DATABASE shop"]);
+        all(Some(Code::DynamicSql), &["CREATE TABLE event (id INT); PREPARE s FROM @q"]);
         all(None, &["CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END", "CREATE TABLE event (id INT);"]);
     }
 

@@ -81,7 +81,6 @@ fn settings_pass_but_for_what_the_proxy_needs() {
             "SET session_track_system_variables = DEFAULT",
             "SET SESSION session_track_system_variables := 'sql_mode'",
             "SET session_track_schema = 1 - 1",
-            "SET STATEMENT session_track_schema = OFF FOR USE crm",
         ],
     );
     refused(
@@ -97,6 +96,7 @@ fn settings_pass_but_for_what_the_proxy_needs() {
         &[
             "SET STATEMENT sql_mode = '' FOR INSERT INTO users VALUES (1)",
             "SET STATEMENT max_statement_time = 1 FOR EXECUTE s",
+            "SET STATEMENT session_track_schema = OFF FOR USE crm",
         ],
     );
 }
