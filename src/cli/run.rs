@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
@@ -24,7 +25,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // A port that is taken should be known before the database is waited for.
     let listeners = Listeners::bind(&config.listen, config.workers)?;
-    let control = connect(&config)?;
+    let control = connect(&config, &runtime)?;
     let catalog = runtime.block_on(Catalog::start(config.clone(), control.clone()))?;
     let keys = Keys::start(&config, control)?;
     let shared = Arc::new(Shared::new(config, catalog, keys)?);
@@ -47,12 +48,12 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
 }
 
 /// A database that is not up yet is waited for: containers start in any order.
-fn connect(config: &Config) -> Result<Control, Failure> {
+fn connect(config: &Config, runtime: &Runtime) -> Result<Control, Failure> {
     loop {
         match Control::start(config) {
             Err(error @ (ControlError::Unreachable { .. } | ControlError::Timeout { .. })) => {
                 warn!("waiting for the database: {error}");
-                std::thread::sleep(RETRY);
+                runtime.block_on(tokio::time::sleep(RETRY));
             }
             other => return Ok(other?),
         }
