@@ -35,7 +35,7 @@ on_every_server! {
         let mut app = proxy.connect().await;
         let mut direct = schema.direct().await;
         let canary = |number: u32| format!("canary-{}-{number}@example.org", schema.name);
-        let [c1, c2, c3, c4, c5, c6, c7, c8, c9, c10] = std::array::from_fn(|number| canary(number as u32));
+        let [c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11] = std::array::from_fn(|number| canary(number as u32));
         // Each statement, then what the emails are, in the order of their names.
         let forms = [
             (format!("INSERT INTO users (name, email) VALUES ('a', '{c1}')"), vec![Some(c1.clone())]),
@@ -59,6 +59,11 @@ on_every_server! {
             (format!("UPDATE users SET email = CASE WHEN name = 'a' THEN '{c8}' ELSE '{c7}' END"), vec![Some(c8.clone())]),
             (format!("UPDATE users u JOIN users v ON u.id = v.id SET u.email = '{c9}', u.name = 'a'"), vec![Some(c9.clone())]),
             (format!("/* note */ INSERT INTO `{}`.`users` (`name`, `email`) VALUES ('b', '{c10}') -- end", schema.name), vec![Some(c9.clone()), Some(c10.clone())]),
+            (
+                format!("UPDATE users SET email = CASE WHEN name = 'a' THEN '{c11}' ELSE email END"),
+                vec![Some(c11.clone()), Some(c10.clone())],
+            ),
+            (format!("UPDATE users SET email = '{c9}' WHERE name = 'a'"), vec![Some(c9.clone()), Some(c10.clone())]),
             ("INSERT INTO users (name) VALUES ('c')".to_owned(), vec![Some(c9.clone()), Some(c10.clone()), None]),
             ("UPDATE users SET email = NULL WHERE name = 'b'".to_owned(), vec![Some(c9.clone()), None, None]),
             ("UPDATE users SET email = '' WHERE name = 'b'".to_owned(), vec![Some(c9.clone()), Some(String::new()), None]),
@@ -75,7 +80,7 @@ on_every_server! {
                 }
             }
         }
-        let canaries = [&c1, &c2, &c3, &c4, &c5, &c6, &c7, &c8, &c9, &c10].map(String::as_str);
+        let canaries = [&c1, &c2, &c3, &c4, &c5, &c6, &c7, &c8, &c9, &c10, &c11].map(String::as_str);
         assert_no_plaintext(&backend, &canaries).await;
     }
 
