@@ -29,7 +29,7 @@ client() { mariadb_client --table --default-character-set=utf8mb4 "$@" 2>&1; }
 by_proxy() { client -h127.0.0.1 -P"$proxy_port" -ushop -pshop shop -e "$1"; }
 by_database() { client -h127.0.0.1 -P"$database_port" -uroot shop -e "$1"; }
 show() { # WHERE STATEMENT
-    printf '%s%-9s>%s %s\n' "$dim" "$1" "$plain" "$2"
+    printf '%s%-11s>%s %s\n' "$dim" "$1" "$plain" "$2" | sed 's/xxxx*/xxx…xxx/g'
 }
 app() { show application "$1"; by_proxy "$1" || fail "this statement succeeds"; }
 dba() { show database "$1"; by_database "$1" || fail "this statement succeeds"; }
@@ -37,7 +37,8 @@ refused() { # STATEMENT PATTERN: the application is told so
     local said
     show application "$1"
     said=$(by_proxy "$1") && { printf '%s\n' "$said"; fail "this statement is refused"; }
-    printf '%s%s%s\n' "$red" "$said" "$plain" | sed '/^-*$/d' | fold -s -w 110
+    said=$(sed -n '/^ERROR/,$p' <<<"$said")
+    fold -s -w 110 <<<"$said" | sed "s/^/$red/; s/\$/$plain/"
     grep -qE "$2" <<<"$said" || fail "the refusal says $2"
 }
 value() { mariadb_client -N -B -h127.0.0.1 -P"$database_port" -uroot shop -e "$1"; }
