@@ -81,8 +81,12 @@ pub fn main() -> ExitCode {
         Ok(Exit::Fine) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
         Err(failure) => {
+            if let Failure::Config(errors) = failure {
+                eprintln!("{errors}");
+                return ExitCode::from(2);
+            }
             eprintln!("sealwire: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Config(_)) { 2 } else { 1 })
+            ExitCode::from(1)
         }
     }
 }

@@ -59,9 +59,9 @@ impl Config {
     /// # Errors
     /// Everything wrong in the text at once.
     pub fn parse(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        let root = tree::parse(text).map_err(|problems| ConfigErrors::new(path, text, problems))?;
+        let (root, problems) = tree::parse(text).map_err(|problems| ConfigErrors::new(path, text, problems))?;
         let base = path.parent().unwrap_or(Path::new(""));
-        let mut reader = Reader { problems: Vec::new(), env, base };
+        let mut reader = Reader { problems, env, base };
         let config = read(&mut reader, &root);
         match config {
             Some(config) if reader.problems.is_empty() => Ok(config),

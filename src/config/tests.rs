@@ -124,10 +124,11 @@ tables:
   shop.Über: { columns: { email: {} } }
   shop.a: { columns: { email: { search: nocase, empty: as_is } } }
 wrokers: 1
+tables: {}
 ";
     let (found, report) = problems(text);
     let lines: BTreeSet<usize> = found.iter().map(|(line, ..)| *line).collect();
-    assert_eq!(lines, BTreeSet::from([1, 2, 3, 5, 6, 7, 8]), "{report}");
+    assert_eq!(lines, BTreeSet::from([1, 2, 3, 5, 6, 7, 8, 9]), "{report}");
     assert!(report.contains("`search` comes in a later version"), "{report}");
     assert!(report.contains("did you mean `workers`?"), "{report}");
     assert!(report.contains("did you mean `aws`?"), "{report}");
