@@ -16,6 +16,7 @@ mod carriers;
 mod catalog;
 mod check;
 mod crash;
+mod keys;
 mod kms;
 mod refusal;
 mod relay;
