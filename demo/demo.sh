@@ -47,7 +47,8 @@ started=$SECONDS
 printf '%sSealwire: columns that only your application can read%s\n' "$bold" "$plain"
 tell "${dim}building and starting a private MariaDB …$plain"
 provision_mariadb
-cargo build --locked --quiet
+# On a terminal cargo shows how far it is.
+if [ -t 2 ]; then cargo build --locked; else cargo build --locked --quiet; fi
 SEALWIRE_TEST_ONLY=mariadb tests/support/servers.sh start "$folder/servers"
 database_port=$(cat "$folder/servers/mariadb/port")
 mariadb_client -h127.0.0.1 -P"$database_port" -uroot <demo/schema.sql
