@@ -180,11 +180,15 @@ fn limits_refuse_before_the_stack_is_in_danger() {
         format!("SELECT 1{}", " + 1".repeat(4000)),
         format!("SELECT {}1{}", "(".repeat(200), ")".repeat(200)),
         format!("SELECT {}1", "NOT ".repeat(4000)),
+        // Chains add up where one is the first operand of the next.
+        format!("SELECT {}1{}", "(".repeat(10), format!("{})", " + 1".repeat(300)).repeat(10)),
+        format!("SELECT f(1, {}1{})", "(".repeat(10), format!("{})", " + 1".repeat(300)).repeat(10)),
     ];
     for sql in &cases {
         assert_eq!(parsed_in(sql, MARIADB).err().unwrap().code, RefusalCode::TooComplex, "{}", &sql[..40]);
     }
     parsed(&format!("SELECT 1 FROM t WHERE a = 1{}", " OR a = 1".repeat(900)));
+    parsed(&format!("SELECT 1 FROM t WHERE (a = 1 AND b = 2){}", " OR (a = 1 AND b = 2)".repeat(900)));
     parsed(&format!("INSERT INTO t VALUES (-1){}", ", (-1)".repeat(5000)));
 }
 
