@@ -8,7 +8,7 @@ use super::planner::Planner;
 use super::scope::Chain;
 use super::value::{Value, same_column};
 use super::why;
-use crate::catalog::{Column, ColumnDefault, ProtectedColumn, Table};
+use crate::catalog::{Column, ColumnDefault, ProtectedColumn, ServerFlavor, Table};
 use crate::seal::Plaintext;
 use crate::sql::{NullPolicy, Refusal};
 
@@ -23,8 +23,10 @@ pub(super) struct Strictness {
     pub every_row: bool,
     /// An INSERT of one row: the server refuses NULL for NOT NULL whatever the mode.
     pub single_row: bool,
-    /// The value may arrive in a row after the first.
+    /// A constant may arrive in a row after the first one written.
     pub any_row: bool,
+    /// An UPDATE.
+    pub update: bool,
 }
 
 impl Strictness {
@@ -37,6 +39,7 @@ impl Strictness {
             every_row: mode.strict_all_tables || (mode.strict_trans_tables && transactional),
             single_row,
             any_row: false,
+            update: false,
         }
     }
 
@@ -75,8 +78,11 @@ impl Planner<'_> {
         protected: &Arc<ProtectedColumn>,
         strictness: Strictness,
     ) -> Result<Implicit, Refusal> {
+        // MariaDB answers 1364 to `UPDATE … SET col = DEFAULT` in every mode, MySQL coerces.
+        let refused = strictness.update && self.ctx.catalog.version.flavor == ServerFlavor::MariaDb;
         match &column.default {
             ColumnDefault::Null if column.nullable => Ok(Implicit::Nothing),
+            ColumnDefault::None | ColumnDefault::Null if refused => Ok(Implicit::Nothing),
             ColumnDefault::None | ColumnDefault::Null if strictness.coerces_omission(self.row) => {
                 Ok(Implicit::Seal(Plaintext::new(Vec::new())))
             }
@@ -127,6 +133,9 @@ impl Planner<'_> {
             };
         }
         let coerces = !column.nullable && strictness.coerces_null(self.row);
+        // What differs from row to row may be NULL in a later row only.
+        let varying = Strictness { any_row: strictness.any_row || strictness.update, ..strictness };
+        let coerces_later = !column.nullable && varying.coerces_null(self.row);
         let null = if coerces { NullPolicy::SealEmpty } else { NullPolicy::Keep };
         match self.expr(expr, chain)? {
             Value::Null => match (null, self.null_span(expr)) {
@@ -140,14 +149,14 @@ impl Planner<'_> {
             },
             Value::Constant(constant) => self.seal_constant(constant, &protected, null),
             Value::Choice { constants, null: may_be_null } => {
-                if may_be_null && coerces {
+                if may_be_null && coerces_later {
                     return Err(why::raw_default(&protected, "'' for NULL"));
                 }
                 constants.into_iter().try_for_each(|c| self.seal_constant(c, &protected, null))
             }
             Value::Sealed(source) if same_column(&source, &protected) => {
                 // NULL out of an outer join or a CASE without ELSE would be stored as a raw ''.
-                if coerces && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && !is_values(expr) {
+                if coerces_later && !self.is_own_value(expr, chain) {
                     return Err(why::at(why::raw_default(&protected, "'' for NULL"), self.expr_span(expr)));
                 }
                 Ok(())
@@ -157,6 +166,21 @@ impl Planner<'_> {
                 Err(why::at(refusal, self.expr_span(expr)))
             }
             Value::Plain => Err(why::at(why::assignment(&protected), self.expr_span(expr))),
+        }
+    }
+
+    /// `col`, `VALUES(col)` or `new.col` of the row that is written: not NULL if the column is not.
+    fn is_own_value(&self, expr: &Expr, chain: &Chain<'_>) -> bool {
+        let relations = &chain.scope.relations;
+        let of_target = |r: &std::rc::Rc<super::scope::Relation>| {
+            let target = self.insert_target.as_ref().and_then(|t| t.table.as_ref());
+            target.zip(r.table.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        match expr {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+                relations.len() == 1 || (relations.len() == 2 && relations.iter().all(of_target))
+            }
+            _ => is_values(expr),
         }
     }
 

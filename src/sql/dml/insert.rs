@@ -10,7 +10,7 @@ use super::planner::Planner;
 use super::scope::{Chain, Relation, RelationColumn, Scope};
 use super::value::{Outputs, Value};
 use super::why;
-use crate::catalog::{Column, ProtectedColumn, Table, TableKind};
+use crate::catalog::{Column, ColumnDefault, ProtectedColumn, ServerFlavor, Table, TableKind};
 use crate::seal::Plaintext;
 use crate::sql::{Piece, Refusal};
 
@@ -67,13 +67,14 @@ impl Planner<'_> {
         let scope = Scope { relations: vec![relation.clone()], visible: Scope::of(copy(&relation)).visible };
         let chain = Chain::new(&scope, None);
 
+        let updated = self.updated(&table, insert)?;
         match (source, assignments.as_slice()) {
             (None, []) => return Err(why::not_understood("an INSERT without values")),
             (None, assignments) => {
                 if !columns.is_empty() {
                     return Err(why::not_understood("this kind of INSERT"));
                 }
-                self.insert_set(&table, assignments, *ignore, &chain)?;
+                self.insert_set(&table, assignments, &updated, *ignore, &chain)?;
             }
             (Some(query), []) => {
                 let mut targets: Vec<&Column> = Vec::with_capacity(columns.len());
@@ -96,7 +97,7 @@ impl Planner<'_> {
                             None
                         };
                         let start = start.and_then(|i| self.offset(i.span));
-                        self.insert_rows(&table, &targets, start, values, *ignore, &chain)?;
+                        self.insert_rows(&table, &targets, start, values, &updated, *ignore, &chain)?;
                     }
                     None => self.insert_select(&table, &targets, query, *ignore)?,
                 }
@@ -159,6 +160,7 @@ impl Planner<'_> {
         &mut self,
         table: &Arc<Table>,
         assignments: &[Assignment],
+        updated: &[String],
         ignore: bool,
         chain: &Chain<'_>,
     ) -> Result<(), Refusal> {
@@ -180,7 +182,7 @@ impl Planner<'_> {
             self.assign(column, &assignment.value, chain, strictness)?;
         }
         for (column, protected) in omitted(table, |c| given.contains(&c.name)) {
-            if let Implicit::Seal(value) = self.implicit(column, protected, strictness)? {
+            if let Implicit::Seal(value) = self.omission(column, protected, updated, strictness)? {
                 let at = start.ok_or_else(|| why::raw_default(protected, "its default"))?;
                 let piece = self.sealed(protected, value);
                 let pieces =
@@ -197,6 +199,7 @@ impl Planner<'_> {
         targets: &[&Column],
         list_start: Option<usize>,
         values: &sqlparser::ast::Values,
+        updated: &[String],
         ignore: bool,
         chain: &Chain<'_>,
     ) -> Result<(), Refusal> {
@@ -209,7 +212,7 @@ impl Planner<'_> {
         // One column list serves all rows: a column is added to all of them or to none.
         let mut added: Vec<(&Column, &Arc<ProtectedColumn>, Plaintext)> = Vec::new();
         for (column, protected) in missing {
-            if let Implicit::Seal(value) = self.implicit(column, protected, strictness)? {
+            if let Implicit::Seal(value) = self.omission(column, protected, updated, strictness)? {
                 if list_start.is_none() {
                     return Err(why::raw_default(protected, "its default"));
                 }
@@ -227,7 +230,7 @@ impl Planner<'_> {
         for (number, row) in values.rows.iter().enumerate() {
             self.row = u32::try_from(number + 1).unwrap_or(u32::MAX);
             if row.content.is_empty() {
-                self.empty_row(table, targets, list_start.is_some(), strictness)?;
+                self.empty_row(table, targets, list_start.is_some(), updated, strictness)?;
                 continue;
             }
             if row.content.len() != targets.len() {
@@ -255,19 +258,54 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// What stands in for the default of a column that is given no value. MariaDB takes a column for
+    /// given that only ON DUPLICATE KEY UPDATE names: it becomes `''` in strict mode too.
+    fn omission(
+        &self,
+        column: &Column,
+        protected: &Arc<ProtectedColumn>,
+        updated: &[String],
+        strictness: Strictness,
+    ) -> Result<Implicit, Refusal> {
+        if self.ctx.catalog.version.flavor == ServerFlavor::MariaDb
+            && matches!(column.default, ColumnDefault::None)
+            && updated.contains(&column.name)
+        {
+            return Ok(Implicit::Seal(Plaintext::new(Vec::new())));
+        }
+        self.implicit(column, protected, strictness)
+    }
+
+    /// The columns that ON DUPLICATE KEY UPDATE assigns, as the catalog spells them.
+    fn updated(&self, table: &Table, insert: &Insert) -> Result<Vec<String>, Refusal> {
+        let Some(OnInsert::DuplicateKeyUpdate(assignments)) = &insert.on else {
+            return Ok(Vec::new());
+        };
+        let mut names = Vec::with_capacity(assignments.len());
+        for assignment in assignments {
+            if let AssignmentTarget::ColumnName(name) = &assignment.target
+                && let Some(column) = self.parts(name)?.last().and_then(|n| table.column(n))
+            {
+                names.push(column.name.clone());
+            }
+        }
+        Ok(names)
+    }
+
     /// `VALUES ()`: each column takes its default.
     fn empty_row(
         &self,
         table: &Table,
         targets: &[&Column],
         listed: bool,
+        updated: &[String],
         strictness: Strictness,
     ) -> Result<(), Refusal> {
         if listed && !targets.is_empty() {
             return Err(why::not_understood("a row with another number of values than there are columns"));
         }
         for (column, protected) in omitted(table, |_| false) {
-            if let Implicit::Seal(_) = self.implicit(column, protected, strictness)? {
+            if let Implicit::Seal(_) = self.omission(column, protected, updated, strictness)? {
                 return Err(why::raw_default(protected, "its default"));
             }
         }

@@ -62,7 +62,10 @@ impl Planner<'_> {
                 let Some(found) = table.column(column) else {
                     return Err(why::unknown_column(column));
                 };
-                let strictness = Strictness { any_row: true, ..Strictness::of(self.ctx, &table, self.ignore, false) };
+                // Of a single table the first row meets the same NULL as all others.
+                let any_row = scope.relations.len() > 1;
+                let strictness =
+                    Strictness { any_row, update: true, ..Strictness::of(self.ctx, &table, self.ignore, false) };
                 self.assign(found, &assignment.value, chain, strictness)
             }
             // A table that the catalog does not know has no protected column.

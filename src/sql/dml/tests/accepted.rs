@@ -153,7 +153,7 @@ fn what_the_server_would_store_by_itself_is_sealed() {
             "INSERT INTO people (name, plan) VALUES (<name::1>, <plan:p:1>)",
         ),
         ("UPDATE people SET name = NULL", "UPDATE people SET name = <name::1>"),
-        ("UPDATE people SET name = DEFAULT", "UPDATE people SET name = <name::1>"),
+        ("UPDATE people SET name = DEFAULT", "UPDATE people SET name = DEFAULT"),
         ("UPDATE users SET email = NULL", "UPDATE users SET email = NULL"),
         ("UPDATE people SET name = name", "UPDATE people SET name = name"),
     ] {
@@ -167,10 +167,46 @@ fn strict_trans_tables_holds_for_the_first_row_of_other_engines() {
         ("INSERT INTO isam (name) VALUES (NULL)", "INSERT INTO isam (name) VALUES (NULL)"),
         ("INSERT INTO isam (name) VALUES ('a'), (NULL)", "INSERT INTO isam (name) VALUES (<name:a:1>), (<name::2>)"),
         ("INSERT INTO isam (note) VALUES ('a')", "INSERT INTO isam (note) VALUES ('a')"),
-        ("UPDATE isam SET name = NULL", "UPDATE isam SET name = <name::1>"),
+        ("UPDATE isam SET name = NULL", "UPDATE isam SET name = NULL"),
     ] {
         assert_eq!(accepted(sql).0, expected, "{sql}");
     }
+}
+
+#[test]
+fn mariadb_takes_a_column_for_given_that_only_the_update_clause_names() {
+    for (sql, expected) in [
+        (
+            "INSERT INTO people (id, plan) VALUES (1, 'p') ON DUPLICATE KEY UPDATE name = 'n'",
+            "INSERT INTO people (`name`, id, plan) VALUES (<name::1>, 1, <plan:p:1>) ON DUPLICATE KEY UPDATE name = <name:n:1>",
+        ),
+        (
+            "INSERT INTO people SET id = 1, plan = 'p' ON DUPLICATE KEY UPDATE NAME = name",
+            "INSERT INTO people SET `name` = <name::1>, id = 1, plan = <plan:p:1> ON DUPLICATE KEY UPDATE NAME = name",
+        ),
+    ] {
+        assert_eq!(accepted(sql).0, expected, "{sql}");
+    }
+}
+
+#[test]
+fn mysql_coerces_the_default_of_an_update() {
+    let mut catalog = snapshot();
+    catalog.version = crate::catalog::ServerVersion { flavor: crate::catalog::ServerFlavor::MySql, number: 90704 };
+    let mut ctx = context(&catalog);
+    for (sql, expected) in [
+        ("UPDATE people SET name = DEFAULT", "UPDATE people SET name = DEFAULT"),
+        ("UPDATE IGNORE people SET name = DEFAULT", "UPDATE IGNORE people SET name = <name::1>"),
+        (
+            "INSERT INTO people (id, plan) VALUES (1, 'p') ON DUPLICATE KEY UPDATE name = 'n'",
+            "INSERT INTO people (id, plan) VALUES (1, <plan:p:1>) ON DUPLICATE KEY UPDATE name = <name:n:1>",
+        ),
+    ] {
+        assert_eq!(spliced(sql.as_bytes(), &plan_in(sql.as_bytes(), &ctx).map_err(explain).unwrap()), expected);
+    }
+    lenient(&mut ctx);
+    let sql = b"UPDATE people SET name = DEFAULT";
+    assert_eq!(spliced(sql, &plan_in(sql, &ctx).map_err(explain).unwrap()), "UPDATE people SET name = <name::1>");
 }
 
 #[test]

@@ -236,6 +236,12 @@ fn raw_defaults_are_refused_where_nothing_can_be_put_in_their_place() {
         (Code::RawDefault, "INSERT INTO people (name, plan) VALUES ('a', DEFAULT(plan))"),
         (Code::RawDefault, "INSERT INTO people (id, note) SELECT id, note FROM crm.users"),
         (Code::RawDefault, "UPDATE tokens SET token = DEFAULT"),
+        (Code::RawDefault, "UPDATE IGNORE people p LEFT JOIN people q ON q.id = p.id + 1 SET p.name = q.name"),
+        (
+            Code::RawDefault,
+            "INSERT IGNORE INTO people (id, name, plan) VALUES (1, 'n', 'p') ON DUPLICATE KEY UPDATE name = IF(id = 1, name, NULL)",
+        ),
+        (Code::RawDefault, "INSERT INTO people () VALUES () ON DUPLICATE KEY UPDATE name = name"),
         (Code::RawDefault, "UPDATE IGNORE people SET name = CASE WHEN id = 1 THEN 'a' END"),
         (
             Code::RawDefault,
