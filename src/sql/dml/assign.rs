@@ -27,6 +27,8 @@ pub(super) struct Strictness {
     pub any_row: bool,
     /// An UPDATE.
     pub update: bool,
+    /// The row of an INSERT: a column that is read there holds its default.
+    pub new_row: bool,
 }
 
 impl Strictness {
@@ -40,6 +42,7 @@ impl Strictness {
             single_row,
             any_row: false,
             update: false,
+            new_row: false,
         }
     }
 
@@ -155,6 +158,9 @@ impl Planner<'_> {
                 constants.into_iter().try_for_each(|c| self.seal_constant(c, &protected, null))
             }
             Value::Sealed(source) if same_column(&source, &protected) => {
+                if strictness.new_row && !(column.nullable && column.default == ColumnDefault::Null) {
+                    return Err(why::at(why::raw_default(&protected, "its default"), self.expr_span(expr)));
+                }
                 // NULL out of an outer join or a CASE without ELSE would be stored as a raw ''.
                 if coerces_later && !self.is_own_value(expr, chain) {
                     return Err(why::at(why::raw_default(&protected, "'' for NULL"), self.expr_span(expr)));

@@ -164,7 +164,7 @@ impl Planner<'_> {
         ignore: bool,
         chain: &Chain<'_>,
     ) -> Result<(), Refusal> {
-        let strictness = Strictness::of(self.ctx, table, ignore, true);
+        let strictness = Strictness { new_row: true, ..Strictness::of(self.ctx, table, ignore, true) };
         let mut given: Vec<String> = Vec::with_capacity(assignments.len());
         let mut start = None;
         for assignment in assignments {
@@ -206,7 +206,8 @@ impl Planner<'_> {
         if values.explicit_row && table.protected {
             return Err(why::clause("VALUES ROW()"));
         }
-        let strictness = Strictness::of(self.ctx, table, ignore, values.rows.len() == 1);
+        let single_row = values.rows.len() == 1;
+        let strictness = Strictness { new_row: true, ..Strictness::of(self.ctx, table, ignore, single_row) };
         let missing: Vec<(&Column, &Arc<ProtectedColumn>)> =
             omitted(table, |c| targets.iter().any(|t| std::ptr::eq(*t, c))).collect();
         // One column list serves all rows: a column is added to all of them or to none.

@@ -235,6 +235,9 @@ fn raw_defaults_are_refused_where_nothing_can_be_put_in_their_place() {
         (Code::RawDefault, "INSERT INTO people VALUES ()"),
         (Code::RawDefault, "INSERT INTO people (name, plan) VALUES ('a', DEFAULT(plan))"),
         (Code::RawDefault, "INSERT INTO people (id, note) SELECT id, note FROM crm.users"),
+        (Code::RawDefault, "INSERT INTO people (name, plan) VALUES ('a', plan)"),
+        (Code::RawDefault, "INSERT INTO people SET name = name, plan = 'p'"),
+        (Code::RawDefault, "INSERT INTO people (name, plan) VALUES ('a', COALESCE(plan, 'b'))"),
         (Code::RawDefault, "UPDATE tokens SET token = DEFAULT"),
         (Code::RawDefault, "UPDATE IGNORE people p LEFT JOIN people q ON q.id = p.id + 1 SET p.name = q.name"),
         (
