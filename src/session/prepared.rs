@@ -10,7 +10,7 @@ use super::protect::{Decision, Planning, Ready, Sealing, seal};
 use super::relay::View;
 use super::rows::RowFormat;
 use super::state::Known;
-use crate::catalog::{Physical, ProtectedColumn};
+use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
 use crate::seal::Plaintext;
 use crate::sql::charset::decode_to_utf8;
 use crate::sql::{Charset, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, RefusalCode, ResultRoles, SealParam};
@@ -58,6 +58,8 @@ struct Protected {
     long_data: HashMap<usize, LongData>,
     /// Of the last result set, for COM_STMT_FETCH.
     column_types: Vec<u8>,
+    /// See [`number::text_of`].
+    style: number::Style,
 }
 
 /// Data of COM_STMT_SEND_LONG_DATA since the last execution.
@@ -190,6 +192,10 @@ impl Session {
             types: Vec::new(),
             long_data: HashMap::new(),
             column_types: Vec::new(),
+            style: match self.shared.catalog.current().version.flavor {
+                ServerFlavor::MariaDb => number::Style::MariaDb,
+                ServerFlavor::MySql => number::Style::MySql,
+            },
         };
         self.statements.by_id.insert(id, Statement::Protected(Box::new(statement)));
         Ok(())
@@ -437,7 +443,7 @@ impl Protected {
                 },
                 (Some(ParamValue::Inline(place)), Some(kind)) => {
                     let bytes = payload.get(place.value.clone()).unwrap_or_default();
-                    match number::text_of(*kind, bytes) {
+                    match number::text_of(*kind, bytes, self.style) {
                         Ok(Some(text)) => Plaintext::new(text.into_bytes()),
                         Ok(None) => self.string(param, *kind, bytes)?,
                         Err(_) => return Err(unsupported(param, "a value that is not of its type")),

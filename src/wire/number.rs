@@ -6,7 +6,9 @@ use super::execute::ParamType;
 use super::reader::Reader;
 
 /// The text of a non-string parameter value; `None` for the string types, whose bytes are the value.
-pub fn text_of(kind: ParamType, value: &[u8]) -> Result<Option<String>, Malformed> {
+///
+/// `style`: the servers differ in fractions of a second and in long doubles.
+pub fn text_of(kind: ParamType, value: &[u8], style: Style) -> Result<Option<String>, Malformed> {
     const WHAT: &str = "parameter value";
     let mut reader = Reader::new(value);
     let text = match kind.column_type {
@@ -27,19 +29,32 @@ pub fn text_of(kind: ParamType, value: &[u8]) -> Result<Option<String>, Malforme
             if kind.unsigned { u64::from_le_bytes(bytes).to_string() } else { i64::from_le_bytes(bytes).to_string() }
         }
         // The server widens a float before it makes text of it.
-        types::FLOAT => double_text(f64::from(f32::from_le_bytes(reader.array(WHAT)?))),
-        types::DOUBLE => double_text(f64::from_le_bytes(reader.array(WHAT)?)),
+        types::FLOAT => double_text(f64::from(f32::from_le_bytes(reader.array(WHAT)?)), style),
+        types::DOUBLE => double_text(f64::from_le_bytes(reader.array(WHAT)?), style),
         types::DATE | types::NEWDATE => date_text(&mut reader)?,
-        types::DATETIME | types::TIMESTAMP => datetime_text(&mut reader)?,
-        types::TIME => time_text(&mut reader)?,
+        types::DATETIME | types::TIMESTAMP => datetime_text(&mut reader, style)?,
+        types::TIME => time_text(&mut reader, style)?,
         _ => return Ok(None),
     };
     Ok(Some(text))
 }
 
+/// How a server makes text of values that are bound to a string column; measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// MariaDB 10.11: six digits of a second's fraction; doubles as long as it takes.
+    MariaDb,
+    /// MySQL 9.7: no fraction in a DATETIME, no trailing zeros in that of a TIME; doubles of at most
+    /// [`MYSQL_DOUBLE_WIDTH`] characters before the exponent form is used.
+    MySql,
+}
+
+/// See [`Style::MySql`].
+const MYSQL_DOUBLE_WIDTH: usize = 22;
+
 /// As the servers' `my_gcvt` does it: the shortest digits that read back as the same double, plain up
 /// to 15 digits on either side of the point, otherwise with an exponent without `+`.
-pub fn double_text(value: f64) -> String {
+pub fn double_text(value: f64, style: Style) -> String {
     if value == 0.0 {
         return if value.is_sign_negative() { "-0".into() } else { "0".into() };
     }
@@ -48,7 +63,7 @@ pub fn double_text(value: f64) -> String {
     let Ok(exponent) = exponent.parse::<i32>() else { return shortest };
     // The position of the decimal point behind the first digit, as dtoa counts it.
     match exponent + 1 {
-        -14..=15 => format!("{value}"),
+        -14..=15 if style == Style::MariaDb || format!("{value}").len() <= MYSQL_DOUBLE_WIDTH => format!("{value}"),
         _ => format!("{mantissa}e{exponent}"),
     }
 }
@@ -77,26 +92,31 @@ fn clock(reader: &mut Reader<'_>) -> Result<(u8, u8, u8, u32), Malformed> {
     Ok((hours, minutes, seconds, micros))
 }
 
-fn fraction(micros: u32) -> String {
-    if micros == 0 { String::new() } else { format!(".{micros:06}") }
-}
-
-fn datetime_text(reader: &mut Reader<'_>) -> Result<String, Malformed> {
+fn datetime_text(reader: &mut Reader<'_>, style: Style) -> Result<String, Malformed> {
     let date = date_text(reader)?;
     let (hours, minutes, seconds, micros) = clock(reader)?;
-    Ok(format!("{date} {hours:02}:{minutes:02}:{seconds:02}{}", fraction(micros)))
+    let fraction = match (micros, style) {
+        (0, _) | (_, Style::MySql) => String::new(),
+        (micros, Style::MariaDb) => format!(".{micros:06}"),
+    };
+    Ok(format!("{date} {hours:02}:{minutes:02}:{seconds:02}{fraction}"))
 }
 
-fn time_text(reader: &mut Reader<'_>) -> Result<String, Malformed> {
+fn time_text(reader: &mut Reader<'_>, style: Style) -> Result<String, Malformed> {
     const WHAT: &str = "time parameter";
     let (negative, days) = match reader.is_empty() {
         true => (false, 0),
         false => (reader.u8(WHAT)? != 0, reader.u32(WHAT)?),
     };
     let (hours, minutes, seconds, micros) = clock(reader)?;
+    let fraction = match (micros, style) {
+        (0, _) => String::new(),
+        (micros, Style::MariaDb) => format!(".{micros:06}"),
+        (micros, Style::MySql) => format!(".{micros:06}").trim_end_matches('0').to_owned(),
+    };
     let hours = u64::from(days) * 24 + u64::from(hours);
     let sign = if negative { "-" } else { "" };
-    Ok(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}{}", fraction(micros)))
+    Ok(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}{fraction}"))
 }
 
 #[cfg(test)]
@@ -104,7 +124,7 @@ mod tests {
     use super::*;
 
     fn text(column_type: u8, unsigned: bool, value: &[u8]) -> String {
-        text_of(ParamType { column_type, unsigned }, value).unwrap().unwrap()
+        text_of(ParamType { column_type, unsigned }, value, Style::MariaDb).unwrap().unwrap()
     }
 
     #[test]
@@ -128,7 +148,7 @@ mod tests {
             (1e-16, "1e-16"),
             (0.1 + 0.2, "0.30000000000000004"),
         ] {
-            assert_eq!(double_text(value), expected);
+            assert_eq!(double_text(value, Style::MariaDb), expected);
         }
     }
 

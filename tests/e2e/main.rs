@@ -18,6 +18,7 @@ mod check;
 mod crash;
 mod keys;
 mod kms;
+mod parameters;
 mod refusal;
 mod relay;
 mod sealing;
