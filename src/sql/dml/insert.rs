@@ -193,6 +193,7 @@ impl Planner<'_> {
         Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is a part of one INSERT, and none goes with another")]
     fn insert_rows(
         &mut self,
         table: &Arc<Table>,
