@@ -4,7 +4,7 @@ use mysql_async::Value;
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
-use crate::support::{Backend, Proxy, Schema};
+use crate::support::{Proxy, Schema};
 
 fn values() -> Vec<Value> {
     let mut values = vec![
