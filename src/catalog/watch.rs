@@ -16,8 +16,16 @@ pub(super) struct Watch {
     pub routines: HashMap<(String, String), Routine>,
 }
 
-/// Statements whose text the proxy does not see before the server runs it.
-const DYNAMIC: [&str; 3] = ["prepare", "execute", "immediate"];
+/// Statements whose text the proxy does not see before the server runs it, and settings without which
+/// it would lose sight of the session.
+const DYNAMIC: [&str; 6] = [
+    "prepare",
+    "execute",
+    "immediate",
+    "session_track_schema",
+    "session_track_system_variables",
+    "session_track_state_change",
+];
 
 /// `protected`: configured tables, and their protected columns in lower case.
 pub(super) fn watch(protected: &[(TableName, HashSet<String>)], objects: &Objects, indirect: &[IndirectRow]) -> Watch {
@@ -150,7 +158,9 @@ impl Words {
     }
 
     fn dynamic(&self) -> bool {
-        DYNAMIC.iter().any(|word| self.words.contains(*word))
+        let has = |word: &str| self.words.contains(word);
+        // DROP DATABASE names no table and drops the protected ones.
+        DYNAMIC.iter().any(|word| has(word)) || has("drop") && (has("database") || has("schema"))
     }
 }
 
@@ -206,6 +216,8 @@ mod tests {
                 routine("Outer", Some("begin call inner_one(); end")),
                 routine("inner_one", Some("begin update USERS set id = 1; end")),
                 routine("dyn", Some("begin prepare s from @x; execute s; end")),
+                routine("dropper", Some("begin drop /* x */ schema crm; end")),
+                routine("blinder", Some("begin set session_track_schema = off; end")),
                 routine("hidden", None),
                 routine("calm", Some("begin select 1; end")),
             ],
@@ -215,6 +227,7 @@ mod tests {
         let get = |name: &str| watch.routines.get(&("shop".to_owned(), name.to_owned())).unwrap();
         assert!(get("outer").touches && get("inner_one").touches && !get("dyn").touches);
         assert!(get("dyn").dynamic && get("hidden").unreadable && get("hidden").touches);
+        assert!(get("dropper").dynamic && get("blinder").dynamic);
         assert!(!get("calm").touches && !get("calm").dynamic);
         assert!(watch.names.contains_key("dyn") && !watch.names.contains_key("calm"));
     }

@@ -66,7 +66,9 @@ fn opaque(text: &[u8], ctx: &Context<'_>) -> Outcome {
 pub(super) fn may_touch(text: &[u8], ctx: &Context<'_>) -> bool {
     const DYNAMIC: &[&str] = &["prepare", "execute", "call", "binlog", "handler", "load", "session_track"];
     let lower = text.to_ascii_lowercase();
-    DYNAMIC.iter().any(|word| lower.windows(word.len()).any(|w| w == word.as_bytes())) || mentions_raw(text, ctx)
+    let has = |word: &str| lower.windows(word.len()).any(|w| w == word.as_bytes());
+    // DROP DATABASE names no table and drops the protected ones.
+    DYNAMIC.iter().any(|word| has(word)) || has("drop") && (has("database") || has("schema")) || mentions_raw(text, ctx)
 }
 
 /// A statement that holds statements.

@@ -197,3 +197,9 @@ fn procedures_are_called_where_the_catalog_knows_them_harmless() {
     assert_eq!(verdict_in(b"CALL tidy()", |ctx| ctx.schema = None), "Call");
     assert_eq!(verdict("CALL"), "Call");
 }
+
+#[test]
+fn a_text_that_cannot_be_lexed_is_refused_where_it_could_drop_a_schema() {
+    refused(Code::MalformedText, &["DROP DATABASE shop; /*", "drop schema if exists shop; select '"]);
+    all("scrub", &["SELECT 1 /*", "DROP TABLE elsewhere; /*"]);
+}
