@@ -119,7 +119,7 @@ impl Planner<'_> {
             },
             _ => return Err(why::not_understood("VALUES()")),
         };
-        let scope = Scope { relations: vec![target.clone()], visible: Vec::new() };
+        let scope = Scope { relations: vec![target.clone()], ..Scope::default() };
         let chain = Chain::new(&scope, None);
         let table = table.unwrap_or_else(|| target.name.clone());
         chain.resolve_qualified(schema.as_deref(), &table, &column, self.fold())

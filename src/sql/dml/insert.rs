@@ -64,7 +64,7 @@ impl Planner<'_> {
             return self.insert_elsewhere(insert, &relation);
         };
         self.writable(&table)?;
-        let scope = Scope { relations: vec![relation.clone()], visible: Scope::of(copy(&relation)).visible };
+        let scope = Scope { relations: vec![relation.clone()], ..Scope::of(copy(&relation)) };
         let chain = Chain::new(&scope, None);
 
         let updated = self.updated(&table, insert)?;

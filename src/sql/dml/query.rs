@@ -313,7 +313,7 @@ impl Planner<'_> {
                 }
                 SelectItem::Wildcard(options) => {
                     self.no_options(options)?;
-                    outputs.unknown |= chain.scope.open();
+                    outputs.unknown |= chain.scope.open() || chain.scope.unordered;
                     for v in chain.scope.visible.iter().filter(|v| !v.column.invisible) {
                         outputs.columns.push(Output { name: v.column.name.clone(), value: v.column.value.clone() });
                     }

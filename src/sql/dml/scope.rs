@@ -39,6 +39,8 @@ pub(super) struct Scope {
     /// The columns that an unqualified name finds, in the order of `*`; those joined by `USING`
     /// or `NATURAL` once.
     pub visible: Vec<Visible>,
+    /// The order of `visible` is not certain: after RIGHT JOIN the servers differ in it.
+    pub unordered: bool,
 }
 
 #[derive(Clone)]
@@ -69,12 +71,13 @@ impl Relation {
 impl Scope {
     pub fn of(relation: Relation) -> Scope {
         let visible = relation.columns.iter().map(|c| Visible { relation: 0, column: c.clone() }).collect();
-        Scope { relations: vec![Rc::new(relation)], visible }
+        Scope { relations: vec![Rc::new(relation)], visible, unordered: false }
     }
 
     /// The tables of both, as a comma or a join without common columns puts them together.
     pub fn append(&mut self, other: Scope) {
         let shift = self.relations.len();
+        self.unordered |= other.unordered;
         self.relations.extend(other.relations);
         self.visible.extend(other.visible.into_iter().map(|v| Visible { relation: v.relation + shift, ..v }));
     }

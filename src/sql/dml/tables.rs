@@ -340,13 +340,7 @@ fn merge_columns(left: Scope, right: Scope, names: &[String], is_right: bool, cl
         let column = RelationColumn { name: Some(name.clone()), value: Value::Plain, invisible: false };
         merged.push(Visible { relation, column });
     }
-    // Which side's columns come first after RIGHT JOIN is not the same on all servers.
-    if is_right
-        && !names.is_empty()
-        && let Some(column) = left.sealed().or(right.sealed())
-    {
-        return Err(why::ambiguous(&format!("RIGHT JOIN ... {clause}"), column));
-    }
+    let unordered = left.unordered || right.unordered || (is_right && !names.is_empty());
     let keep = |v: &Visible| !v.column.name.as_deref().is_some_and(|n| names.iter().any(|m| same_name(m, n)));
     let mut visible = order_like(merged, &left);
     visible.extend(left.visible.iter().filter(|v| keep(v)).cloned());
@@ -355,7 +349,7 @@ fn merge_columns(left: Scope, right: Scope, names: &[String], is_right: bool, cl
     );
     let mut relations: Vec<Rc<Relation>> = left.relations;
     relations.extend(right.relations);
-    Ok(Scope { relations, visible })
+    Ok(Scope { relations, visible, unordered })
 }
 
 /// Common columns stand in the order of the first table, whatever the order in USING.

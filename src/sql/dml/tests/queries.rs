@@ -74,6 +74,7 @@ fn result_columns_have_the_role_of_what_they_carry() {
         ("SELECT t.id, u.email FROM tmp t JOIN users u ON u.id = t.id", ".,email"),
         ("SELECT email FROM users NATURAL JOIN audit", "email"),
         ("SELECT line FROM audit JOIN users USING (id)", "-"),
+        ("SELECT line, email, users.* FROM users RIGHT JOIN audit USING (id)", ".,email,.,email,.,."),
         ("SELECT u.email FROM users u, LATERAL (SELECT total FROM orders o WHERE o.user_id = u.id) l", "email"),
         ("SELECT l.e FROM users u, LATERAL (SELECT u.email AS e) l", "email"),
         ("SELECT GROUP_CONCAT(note ORDER BY id SEPARATOR ','), MIN(email IS NULL) FROM users", "-"),

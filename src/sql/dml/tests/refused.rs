@@ -299,7 +299,8 @@ fn names_that_are_not_certain_are_refused() {
         (Code::NotUnderstood, "WITH C AS (SELECT email FROM users) SELECT * FROM c"),
         (Code::NotUnderstood, "INSERT INTO users (email) VALUES ('a', 'b')"),
         (Code::NotUnderstood, "INSERT INTO users (email) VALUES ('a'), ()"),
-        (Code::AmbiguousName, "SELECT * FROM users RIGHT JOIN audit USING (id)"),
+        (Code::UnknownColumn, "SELECT * FROM users RIGHT JOIN audit USING (id)"),
+        (Code::UnknownColumn, "SELECT email FROM (SELECT * FROM users RIGHT JOIN audit USING (id)) d"),
     ]);
     assert_eq!(refusal_in("SELECT id FROM users", |c| c.schema = None), Ok(Code::UnknownSessionState));
     assert_eq!(refusal_in("SELECT id FROM users", |c| c.sql_mode.unsupported = true), Ok(Code::UnsupportedSqlMode));
