@@ -211,18 +211,21 @@ pub(super) fn check_splice(original: &[u8], spliced: &[u8], replacements: &[Repl
     if !same {
         return None;
     }
-    let mut live = after.iter().filter(|t| !t.is_trivia()).copied().collect::<Vec<_>>();
-    live.retain(|t| !t.is_trivia());
+    let live = after.iter().filter(|t| !t.is_trivia()).copied().collect::<Vec<_>>();
+    let is_string = |n: Option<usize>| n.and_then(|n| live.get(n)).is_some_and(|t| t.kind == TokenKind::String);
     for replacement in replacements.iter().filter(|r| r.sealed) {
         let from = live.partition_point(|t| t.start() < replacement.spliced.start);
         let to = live.partition_point(|t| t.start() < replacement.spliced.end);
-        let left = from.checked_sub(1).and_then(|n| live.get(n));
-        let right = live.get(to);
-        let introducer = left.is_some_and(|t| t.kind == TokenKind::Word && t.text(spliced).first() == Some(&b'_'));
-        if introducer
-            || left.is_some_and(|t| t.kind == TokenKind::String)
-            || right.is_some_and(|t| t.kind == TokenKind::String)
-        {
+        let introduced = from
+            .checked_sub(1)
+            .and_then(|n| live.get(n))
+            .is_some_and(|t| t.kind == TokenKind::Word && t.text(spliced).first() == Some(&b'_'));
+        let literal = |n: &usize| live.get(*n).is_some_and(|t| matches!(t.kind, TokenKind::String | TokenKind::Hex));
+        if introduced && literal(&from) {
+            return None;
+        }
+        // Two strings side by side are one value to the server.
+        if (from..to).filter(literal).any(|n| is_string(n.checked_sub(1)) || is_string(n.checked_add(1))) {
             return None;
         }
     }

@@ -234,4 +234,34 @@ on_every_server! {
             assert!(!matches!(got, Answer::Error { .. } | Answer::Broken(_)), "{statement}: {got:?}");
         }
     }
+
+    async fn what_the_server_would_store_by_itself_is_sealed(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        direct
+            .query_drop("CREATE TABLE people (id int PRIMARY KEY, name varchar(20), email varchar(191) NOT NULL)")
+            .await
+            .unwrap();
+        let proxy = Proxy::builder(&schema).column("people", "email", "{}").start();
+        let mut app = proxy.connect().await;
+        app.query_drop("SET sql_mode = ''").await.unwrap();
+        for statement in [
+            "INSERT INTO people (id, name) VALUES (1, 'omitted'), (2, 'too')",
+            "INSERT INTO people (id, name, email) VALUES (3, 'null', NULL), (4, 'null', NULL)",
+            "INSERT INTO people (id, email) VALUES (5, 'five@example.org')",
+            "UPDATE people SET email = NULL WHERE id = 5",
+            "INSERT IGNORE INTO people (id, name) VALUES (6, 'ignore')",
+        ] {
+            app.query_drop(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+        let statement = app.prep("INSERT INTO people (id, name) VALUES (?, ?)").await.unwrap();
+        app.exec_drop(&statement, (7, "prepared")).await.unwrap();
+        let stored: Vec<(i32, String)> = direct.query("SELECT id, email FROM people ORDER BY id").await.unwrap();
+        assert_eq!(stored.len(), 7);
+        for (id, email) in stored {
+            assert!(is_sealed(&email), "{id}: {email}");
+        }
+        let opened: Vec<String> = app.query("SELECT email FROM people").await.unwrap();
+        assert_eq!(opened, [""; 7]);
+    }
 }

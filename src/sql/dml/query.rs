@@ -297,12 +297,15 @@ impl Planner<'_> {
         for item in items {
             match item {
                 SelectItem::UnnamedExpr(expr) => {
+                    let edits = self.edits.len();
                     let value = self.expr(expr, chain)?;
                     let name = match expr {
                         Expr::Identifier(ident) if ident.quote_style.is_some() || !ident.value.starts_with('@') => {
                             Some(self.name(ident))
                         }
                         Expr::CompoundIdentifier(parts) => parts.last().map(|p| self.name(p)),
+                        // The server names the column after the text it gets, sealed constant included.
+                        _ if self.edits.len() > edits => return Err(why::unnamed_constant()),
                         _ => None,
                     };
                     outputs.columns.push(Output { name, value });

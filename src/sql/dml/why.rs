@@ -152,3 +152,9 @@ pub(super) fn routine(routine: &str) -> Refusal {
 pub(super) fn recursive(column: &ProtectedColumn) -> Refusal {
     over(Code::MixedBranches, "a recursive common table expression", column)
 }
+
+pub(super) fn unnamed_constant() -> Refusal {
+    let message = "a constant beside a protected column in an expression that has no alias, so that the result column \
+                   would be named after the sealed constant (write `AS name` behind it)";
+    Refusal::new(Code::MixedBranches, message, None)
+}

@@ -72,3 +72,13 @@ fn what_would_change_the_rest_is_an_error() {
     let backwards = [seal(6..7, Physical::Text), seal(4..5, Physical::Text)];
     assert_eq!(done("SET a=1", &backwards, &[b"x", b"y"]).unwrap_err(), SpliceError::Order);
 }
+
+#[test]
+fn a_value_added_before_a_string_is_not_taken_for_its_neighbour() {
+    let sealed = || seal(0..0, Physical::Text).pieces.remove(0);
+    let text = "INSERT INTO t (a) VALUES('b')";
+    let separated = Edit { span: 25..25, pieces: vec![sealed(), Piece::Text(", ".into())] };
+    assert_eq!(done(text, &[separated], &[b"pQE."]).unwrap(), "INSERT INTO t (a) VALUES('pQE.', 'b')");
+    let touching = Edit { span: 25..25, pieces: vec![sealed(), Piece::Text(" ".into())] };
+    assert_eq!(done(text, &[touching], &[b"pQE."]), Err(SpliceError::Guard));
+}

@@ -129,7 +129,7 @@ fn grouping_and_ordering_are_refused() {
         (Code::Grouping, "SELECT DISTINCT email FROM users"),
         (Code::Grouping, "SELECT DISTINCTROW id, email FROM users"),
         (Code::Grouping, "SELECT DISTINCT * FROM users"),
-        (Code::Grouping, "SELECT DISTINCT COALESCE(email, 'a') FROM users"),
+        (Code::Grouping, "SELECT DISTINCT COALESCE(email, 'a') AS e FROM users"),
         (Code::Grouping, "SELECT COUNT(*) FROM users GROUP BY email"),
         (Code::Grouping, "SELECT email FROM users GROUP BY 1"),
         (Code::Grouping, "SELECT email e FROM users GROUP BY e"),
