@@ -37,7 +37,6 @@ haproxy_port=$(free_port)
 cat >"$folder/haproxy.cfg" <<CONFIG
 global
     nbthread $(nproc)
-    maxconn 10000
 defaults
     mode tcp
     timeout connect 5s
@@ -50,6 +49,8 @@ CONFIG
 PATH=$PATH:/usr/sbin haproxy -f "$folder/haproxy.cfg" >"$folder/haproxy.log" 2>&1 &
 haproxy=$!
 started+=("$haproxy")
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
+wait_for 20 "$haproxy" HAProxy listens "$haproxy_port" || { cat "$folder/haproxy.log" >&2; exit 1; }
 
 sealwire_port=$(free_port)
 cat >"$folder/sealwire.yaml" <<CONFIG
@@ -64,7 +65,7 @@ tables:
     columns:
       v: {}
 CONFIG
-RUST_LOG=warn,sealwire=info target/release/sealwire run -c "$folder/sealwire.yaml" >"$folder/sealwire.log" 2>&1 &
+SEALWIRE_LOG=info target/release/sealwire run -c "$folder/sealwire.yaml" >"$folder/sealwire.log" 2>&1 &
 sealwire=$!
 started+=("$sealwire")
 wait_for 20 "$sealwire" "the proxy" grep -q 'listening on' "$folder/sealwire.log" || {

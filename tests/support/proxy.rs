@@ -302,7 +302,7 @@ impl ProxyBuilder {
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "sealwire=debug".into()))
+            .env("SEALWIRE_LOG", std::env::var("SEALWIRE_LOG").unwrap_or_else(|_| "sealwire=debug".into()))
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
