@@ -86,6 +86,7 @@ impl Session {
         protocol: Protocol,
         schema: Option<&Option<String>>,
     ) -> Result<Planning, SessionError> {
+        let mut refreshed = false;
         for _ in 0..ATTEMPTS {
             let snapshot = match self.shared.catalog.fresh().await {
                 Ok(snapshot) => snapshot,
@@ -121,6 +122,13 @@ impl Session {
             };
             match analyse(text, &context) {
                 Outcome::Pass(pass) => return Ok(Planning::Forward(pass)),
+                // A name that is not known may have been added a moment ago.
+                Outcome::Refuse(refusal) if !refreshed && blames_the_catalog(refusal.code) => {
+                    refreshed = true;
+                    if let Err(error) = self.shared.catalog.refresh().await {
+                        return Ok(Planning::Answer(catalog_error(&error)));
+                    }
+                }
                 Outcome::Refuse(refusal) => return Ok(Planning::Answer(refused(&refusal))),
                 Outcome::NeedTables(names) => {
                     if let Err(error) = self.shared.catalog.ensure(&names).await {
@@ -294,6 +302,11 @@ fn passes_under_any_mode(text: &[u8], snapshot: &Snapshot, protocol: Protocol, m
         verdict.scrub_rows |= pass.scrub_rows;
     }
     Some(verdict)
+}
+
+fn blames_the_catalog(code: RefusalCode) -> bool {
+    use RefusalCode::{AmbiguousName, MissingColumn, UnknownColumn, ViewDefinition};
+    matches!(code, AmbiguousName | MissingColumn | UnknownColumn | ViewDefinition)
 }
 
 pub fn key_error(error: &KeyError, column: &ProtectedColumn) -> ErrPacket {
