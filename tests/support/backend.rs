@@ -9,6 +9,7 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Server {
     MariaDb1011,
+    MariaDb118,
     MySql97,
 }
 
@@ -49,6 +50,8 @@ impl Account {
     pub const NATIVE: Self = Self { user: "app_native", password: "native-secret" };
     /// MariaDB only.
     pub const ED25519: Self = Self { user: "app_ed25519", password: "ed25519-secret" };
+    /// MariaDB 11.8 only.
+    pub const PARSEC: Self = Self { user: "app_parsec", password: "parsec-secret" };
     /// MySQL only: `caching_sha2_password`.
     pub const SHA2: Self = Self { user: "app_sha2", password: "sha2-secret" };
     /// MySQL only: `sha256_password`.
@@ -58,6 +61,7 @@ impl Account {
 #[derive(Deserialize)]
 pub(super) struct Servers {
     mariadb: Option<Address>,
+    mariadb118: Option<Address>,
     mysql: Option<Address>,
     pub(super) moto: Option<Moto>,
 }
@@ -84,7 +88,7 @@ pub(super) static SERVERS: LazyLock<Servers> = LazyLock::new(|| match std::env::
         let text = std::fs::read_to_string(&path).expect("SEALWIRE_TEST_SERVERS names a readable file");
         serde_json::from_str(&text).expect("SEALWIRE_TEST_SERVERS names a file in the documented form")
     }
-    None => Servers { mariadb: None, mysql: None, moto: None },
+    None => Servers { mariadb: None, mariadb118: None, mysql: None, moto: None },
 });
 
 /// Notes that a test is skipped, or fails it when every server is required.
@@ -101,6 +105,7 @@ impl Backend {
     pub fn get(server: Server) -> Option<Self> {
         let address = match server {
             Server::MariaDb1011 => SERVERS.mariadb.as_ref(),
+            Server::MariaDb118 => SERVERS.mariadb118.as_ref(),
             Server::MySql97 => SERVERS.mysql.as_ref(),
         };
         let Some(address) = address else {
@@ -121,7 +126,7 @@ impl Backend {
     }
 
     pub fn is_mariadb(&self) -> bool {
-        self.server == Server::MariaDb1011
+        self.server != Server::MySql97
     }
 
     /// The certificate authority that signed every certificate in the tests.

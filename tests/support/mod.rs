@@ -6,6 +6,7 @@
 //! ```json
 //! { "mariadb": { "host": "127.0.0.1", "port": 1, "socket": "…", "data": "…", "general_log": "…",
 //!                "binlog": "…", "error_log": "…", "tls": "…" },
+//!   "mariadb118": { … },
 //!   "mysql":   { … },
 //!   "moto":    { "endpoint": "http://127.0.0.1:1" } }
 //! ```
@@ -30,7 +31,7 @@ pub use proxy::{Kms, Proxy, ProxyBuilder};
 pub use schema::Schema;
 
 /// Runs each test on every server: `async fn name(backend: Backend) { … }` becomes the tests
-/// `name::mariadb_10_11` and `name::mysql_9_7`.
+/// `name::mariadb_10_11`, `name::mariadb_11_8` and `name::mysql_9_7`.
 #[macro_export]
 macro_rules! on_every_server {
     ($($(#[$attribute:meta])* async fn $name:ident($backend:ident: Backend) $body:block)*) => {$(
@@ -44,6 +45,13 @@ macro_rules! on_every_server {
             #[tokio::test]
             async fn mariadb_10_11() {
                 if let Some(backend) = $crate::support::Backend::get($crate::support::Server::MariaDb1011) {
+                    body(backend).await;
+                }
+            }
+
+            #[tokio::test]
+            async fn mariadb_11_8() {
+                if let Some(backend) = $crate::support::Backend::get($crate::support::Server::MariaDb118) {
                     body(backend).await;
                 }
             }

@@ -140,6 +140,10 @@ mariadb_client() (
     fi
 )
 
+# MariaDB 11.8, always unpacked: a second version beside the system's.
+provision_mariadb118() { unpack_packages sid mariadb-11.8 mariadb-server mariadb-client-core; }
+mariadbd118() { run_unpacked mariadb-11.8 usr/sbin/mariadbd "$@"; }
+
 provision_mysql() { unpack_packages sid mysql-9.7 mysql-server-core; }
 mysqld() { run_unpacked mysql-9.7 usr/sbin/mysqld "$@"; }
 

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# The servers that the end-to-end tests talk to: MariaDB 10.11, MySQL 9.7 and the KMS emulator, each
-# on a free loopback port and a temporary folder.
+# The servers that the end-to-end tests talk to: MariaDB 10.11 and 11.8, MySQL 9.7 and the KMS emulator,
+# each on a free loopback port and a temporary folder.
 #
 #   servers.sh run COMMAND...    start all, run the command with SEALWIRE_TEST_SERVERS set, stop all
 #   servers.sh start DIR         start all in DIR and leave them running; DIR/servers.json says where
 #   servers.sh stop DIR          stop what was started in DIR and remove it
 #   servers.sh fetch             only download what is missing
 #
-# SEALWIRE_TEST_ONLY="mariadb moto" starts these alone. What servers.json holds is documented in mod.rs.
+# SEALWIRE_TEST_ONLY="mariadb118 moto" starts these alone. What servers.json holds is documented in mod.rs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/provision.sh"
 
-wanted() { case " ${SEALWIRE_TEST_ONLY:-mariadb mysql moto} " in *" $1 "*) ;; *) return 1 ;; esac; }
+DATABASES='mariadb mariadb118 mysql'
+wanted() { case " ${SEALWIRE_TEST_ONLY:-$DATABASES moto} " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 # A certificate authority, a server certificate for 127.0.0.1 and localhost, and a client certificate.
 make_certificates() {
@@ -88,32 +89,42 @@ GRANT ALL ON `t\_%`.* TO app_x509@'%';
 SQL
 }
 
-start_mariadb() {
-    local dir=$1/mariadb
+start_mariadb() { run_mariadb "$1/mariadb" mariadbd "$MARIADB_ROOT"; }
+start_mariadb118() { run_mariadb "$1/mariadb118" mariadbd118 "$SEALWIRE_CACHE/mariadb-11.8" parsec; }
+
+# run_mariadb DIR PROGRAM ROOT PLUGIN...: one MariaDB with accounts for ed25519 and the given plugins.
+run_mariadb() {
+    local dir=$1 program=$2 root=$3
+    shift 3
     mkdir -p "$dir/data/mysql" "$dir/binlog"
-    local share=$MARIADB_ROOT/usr/share/mysql paths=()
-    paths=(--basedir="$MARIADB_ROOT/usr" --lc-messages-dir="$share" --character-sets-dir="$share/charsets"
-        --plugin-dir="$MARIADB_ROOT/usr/lib/mysql/plugin" --tmpdir="$dir" --feedback=OFF)
+    local share=$root/usr/share/mysql paths=()
+    [ -d "$share" ] || share=$root/usr/share/mariadb
+    paths=(--basedir="$root/usr" --lc-messages-dir="$share" --character-sets-dir="$share/charsets"
+        --plugin-dir="$root/usr/lib/mysql/plugin" --tmpdir="$dir" --feedback=OFF)
     local user=()
     [ "$(id -u)" != 0 ] || user=(--user=root)
     {
         printf '%s\n' 'CREATE DATABASE IF NOT EXISTS mysql;' 'USE mysql;' 'SET @auth_root_socket = NULL;'
         cat "$share"/m*_system_tables.sql "$share"/m*_system_tables_data.sql \
             "$share"/maria_add_gis_sp_bootstrap.sql "$share"/m*_sys_schema.sql
-    } | (mariadbd --no-defaults --bootstrap --datadir="$dir/data" "${user[@]}" "${paths[@]}" \
+    } | ("$program" --no-defaults --bootstrap --datadir="$dir/data" "${user[@]}" "${paths[@]}" \
         --log-warnings=0 --max-allowed-packet=8M --innodb-buffer-pool-size=64M) >"$dir/output.log" 2>&1 || {
         cat "$dir/output.log" >&2
-        die "mariadbd cannot make its system tables"
+        die "$program cannot make its system tables"
     }
+    local plugin plugins=()
     {
         echo "DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');"
         echo "FLUSH PRIVILEGES;"
         accounts
         echo "CREATE USER app_native@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('native-secret');"
-        echo "CREATE USER app_ed25519@'%' IDENTIFIED VIA ed25519 USING PASSWORD('ed25519-secret');"
-        printf 'GRANT ALL ON `t\\_%%`.* TO %s@'"'%%'"';\n' app_native app_ed25519
+        for plugin in ed25519 "$@"; do
+            echo "CREATE USER app_$plugin@'%' IDENTIFIED VIA $plugin USING PASSWORD('$plugin-secret');"
+        done
+        printf 'GRANT ALL ON `t\\_%%`.* TO %s@'"'%%'"';\n' app_native app_ed25519 "${@/#/app_}"
     } >"$dir/init.sql"
-    start_server mariadbd "$dir" "${paths[@]}" --plugin-load-add=auth_ed25519 --innodb-log-file-size=32M
+    for plugin in ed25519 "$@"; do plugins+=(--plugin-load-add="auth_$plugin"); done
+    start_server "$program" "$dir" "${paths[@]}" "${plugins[@]}" --innodb-log-file-size=32M
 }
 
 start_mysql() {
@@ -160,7 +171,7 @@ listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
 describe() {
     local dir=$1 name separator=
     echo '{'
-    for name in mariadb mysql; do
+    for name in $DATABASES; do
         [ -e "$dir/$name/port" ] || continue
         printf '%s  "%s": {"host": "127.0.0.1", "port": %s, "socket": "%s", "data": "%s", "general_log": "%s", "binlog": "%s", "error_log": "%s", "tls": "%s"}' \
             "$separator" "$name" "$(cat "$dir/$name/port")" "$dir/$name/sock" "$dir/$name/data" \
@@ -175,6 +186,7 @@ describe() {
 
 fetch() {
     if wanted mariadb; then provision_mariadb; fi
+    if wanted mariadb118; then provision_mariadb118; fi
     if wanted mysql; then provision_mysql; fi
     if wanted moto; then provision_moto; fi
 }
@@ -184,7 +196,7 @@ start() {
     fetch
     mkdir -p "$dir"
     make_certificates "$dir/tls"
-    for name in mariadb mysql moto; do
+    for name in $DATABASES moto; do
         if wanted "$name"; then
             ("start_$name" "$dir") &
             jobs+=($!)
@@ -201,7 +213,7 @@ start() {
 
 stop() {
     local dir=$1 name pids=()
-    for name in mariadb mysql moto; do
+    for name in $DATABASES moto; do
         if [ -e "$dir/$name/pid" ]; then pids+=("$(cat "$dir/$name/pid")"); fi
     done
     end_processes "${pids[@]}"
