@@ -15,6 +15,7 @@ mod support;
 mod carriers;
 mod catalog;
 mod check;
+mod commands;
 mod crash;
 mod keys;
 mod kms;

@@ -21,6 +21,7 @@ mod canary;
 mod client;
 mod kms;
 mod proxy;
+pub mod raw;
 mod schema;
 
 pub use backend::{Account, Backend, Server};
@@ -28,6 +29,7 @@ pub use canary::{assert_no_plaintext, search};
 pub use client::{Answer, answer, connect, opts, text_rows};
 pub use kms::{moto_endpoint, moto_key};
 pub use proxy::{Kms, Proxy, ProxyBuilder};
+pub use raw::{Raw, caps};
 pub use schema::Schema;
 
 /// Runs each test on every server: `async fn name(backend: Backend) { … }` becomes the tests
