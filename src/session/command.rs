@@ -17,7 +17,8 @@ use super::state::SessionState;
 use super::stream::Socket;
 use crate::sql::{Pass, Protocol, RefusalCode, ResultRoles};
 use crate::wire::Malformed;
-use crate::wire::capability::CLIENT_MULTI_STATEMENTS;
+use crate::wire::attributes;
+use crate::wire::capability::{CLIENT_MULTI_STATEMENTS, CLIENT_QUERY_ATTRIBUTES};
 use crate::wire::command::*;
 use crate::wire::err::ErrPacket;
 use crate::wire::frame::{HEADER, MAX_PAYLOAD};
@@ -280,19 +281,37 @@ impl Session {
         }
     }
 
+    /// Whether COM_QUERY and COM_STMT_EXECUTE carry query attributes.
+    pub(super) fn query_attributes(&self) -> bool {
+        self.server_capabilities & CLIENT_QUERY_ATTRIBUTES != 0
+    }
+
+    /// Where the text of a COM_QUERY begins.
+    fn text_start(&self, payload: &[u8]) -> Result<usize, Malformed> {
+        if self.query_attributes() { attributes::text_start(payload) } else { Ok(1) }
+    }
+
     async fn query(&mut self) -> Result<(), SessionError> {
         let prefilter = self.shared.prefilter().await;
         if self.whole_command().await? {
             let length = self.client.peek_header().map_or(0, |header| header.length);
-            let text = self.client.input.get(HEADER + 1..HEADER + length).unwrap_or_default();
-            if !prefilter.1.hit(text) {
+            let payload = self.client.input.get(HEADER..HEADER + length).unwrap_or_default();
+            // What cannot be read is refused below.
+            let text = self.text_start(payload).ok().and_then(|start| payload.get(start..));
+            if text.is_some_and(|text| !prefilter.1.hit(text)) {
                 self.forward_command().await?;
                 self.relay(Answer::Results, View::Plain).await?;
                 return Ok(());
             }
         }
         let payload = self.client.read_packet().await?;
-        let text = payload.get(1..).unwrap_or_default();
+        let (block, text) = match self.text_start(&payload) {
+            Ok(start) => payload.split_at_checked(start).unwrap_or_default(),
+            Err(malformed) => {
+                self.answer(&sealwire_error(RefusalCode::MalformedPacket, malformed.0));
+                return Ok(());
+            }
+        };
         if !prefilter.1.hit(text) {
             self.send_payload(&payload).await?;
             self.relay(Answer::Results, View::Plain).await?;
@@ -309,10 +328,10 @@ impl Session {
                 }
             }
             Decision::Run(ready) => {
-                drop(payload);
-                let mut command = Vec::with_capacity(ready.text.len() + 1);
-                command.push(COM_QUERY);
+                let mut command = Vec::with_capacity(block.len() + ready.text.len());
+                command.extend_from_slice(block);
                 command.extend_from_slice(&ready.text);
+                drop(payload);
                 self.send_payload(&command).await?;
                 drop(command);
                 let results: Vec<ResultRoles> = ready.plan.statements.into_iter().map(|s| s.result).collect();

@@ -17,7 +17,7 @@ use crate::sql::{Charset, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, Re
 use crate::wire::column::types;
 use crate::wire::command::{Answer, COM_STMT_CLOSE, COM_STMT_PREPARE};
 use crate::wire::err::ErrPacket;
-use crate::wire::execute::{Execute, OutParam, ParamType, ParamValue, encode};
+use crate::wire::execute::{Execute, OutParam, ParamType, ParamValue};
 use crate::wire::frame::HEADER;
 use crate::wire::number;
 use crate::wire::reader::Reader;
@@ -31,7 +31,8 @@ const LARGEST_LONG_DATA: usize = 1 << 30;
 #[derive(Default)]
 pub struct Statements {
     by_id: HashMap<u32, Statement>,
-    last: u32,
+    /// `None` where the last COM_STMT_PREPARE failed: then none is "the last".
+    last: Option<u32>,
 }
 
 enum Statement {
@@ -104,7 +105,13 @@ impl Shape {
 
 impl Statements {
     fn resolve(&self, id: u32) -> u32 {
-        if id == LAST_PREPARED { self.last } else { id }
+        if id == LAST_PREPARED { self.last.unwrap_or(id) } else { id }
+    }
+
+    /// The client refers to a statement that was never prepared, as its COM_STMT_PREPARE failed here. The
+    /// server would take it for the one before.
+    fn is_missing(&self, id: u32) -> bool {
+        id == LAST_PREPARED && self.last.is_none()
     }
 
     fn get_mut(&mut self, id: u32) -> Option<&mut Statement> {
@@ -123,6 +130,7 @@ impl Statements {
 impl Session {
     pub(super) async fn prepare(&mut self) -> Result<(), SessionError> {
         let payload = self.client.read_packet().await?;
+        self.statements.last = None;
         let text = payload.get(1..).unwrap_or_default();
         let prefilter = self.shared.prefilter().await;
         if !prefilter.1.hit(text) {
@@ -144,7 +152,7 @@ impl Session {
         let relayed = self.relay(Answer::Prepare, View::Plain).await?;
         if let Some((id, _, _)) = relayed.prepared {
             let text = payload.get(1..).unwrap_or_default().into();
-            self.statements.last = id;
+            self.statements.last = Some(id);
             self.statements.by_id.insert(id, Statement::Plain { text, generation });
         }
         Ok(())
@@ -180,7 +188,7 @@ impl Session {
             ));
             return Ok(());
         }
-        self.statements.last = id;
+        self.statements.last = Some(id);
         let statement = Protected {
             text: text.to_vec(),
             schema: known.schema.clone(),
@@ -223,6 +231,9 @@ impl Session {
 
     pub(super) async fn execute(&mut self) -> Result<(), SessionError> {
         let id = self.statement_id().await?;
+        if self.statements.is_missing(id) {
+            return self.answer_missing().await;
+        }
         if self.statements.protected(id).is_some() {
             return self.execute_protected(id).await;
         }
@@ -247,21 +258,38 @@ impl Session {
         Ok(())
     }
 
+    /// As both servers answer a statement id that they do not know.
+    async fn answer_missing(&mut self) -> Result<(), SessionError> {
+        self.client.read_packet().await?;
+        let text = "Unknown prepared statement handler (4294967295): COM_STMT_PREPARE failed";
+        self.answer(&ErrPacket::new(1243, b"HY000", text));
+        Ok(())
+    }
+
     async fn still_plain(&mut self, text: &[u8]) -> Result<bool, SessionError> {
         Ok(matches!(self.plan(text, Protocol::Prepared, None).await?, Planning::Forward(_)))
     }
 
     async fn execute_protected(&mut self, id: u32) -> Result<(), SessionError> {
         let payload = self.client.read_packet().await?;
+        let query_attributes = self.query_attributes();
         if let Err(error) = self.check_again(id).await? {
             self.answer(&error);
             return Ok(());
         }
         for _ in 0..2 {
             let Some(statement) = self.statements.protected(id) else { return Ok(()) };
-            let execute = Execute::parse(&payload, statement.params.len(), &statement.types, |index| {
-                statement.long_data.contains_key(&index)
-            })?;
+            let parsed =
+                Execute::parse(&payload, statement.params.len(), &statement.types, query_attributes, |index| {
+                    statement.long_data.contains_key(&index)
+                });
+            let execute = match parsed {
+                Ok(execute) => execute,
+                Err(malformed) => {
+                    self.answer(&sealwire_error(RefusalCode::MalformedPacket, malformed.0));
+                    return Ok(());
+                }
+            };
             let values = match statement.plaintexts(&payload, &execute) {
                 Ok(values) => values,
                 Err(error) => {
@@ -300,7 +328,7 @@ impl Session {
     ) -> Result<(), SessionError> {
         let Some(statement) = self.statements.protected(id) else { return Ok(()) };
         let params = statement.out_params(payload, execute, &sealed);
-        let command = encode(execute.statement_id, execute.cursor_flags, execute.iterations, &params);
+        let command = execute.encode(payload, &params);
         if execute.types_bound {
             statement.types = execute.types.clone();
         }
@@ -352,6 +380,9 @@ impl Session {
 
     pub(super) async fn fetch(&mut self) -> Result<(), SessionError> {
         let id = self.statement_id().await?;
+        if self.statements.is_missing(id) {
+            return self.answer_missing().await;
+        }
         let Some(statement) = self.statements.protected(id) else {
             self.forward_command().await?;
             self.relay(Answer::Rows, View::Plain).await?;
@@ -372,6 +403,10 @@ impl Session {
     /// the session instead.
     pub(super) async fn send_long_data(&mut self) -> Result<(), SessionError> {
         let id = self.statement_id().await?;
+        if self.statements.is_missing(id) {
+            self.client.read_packet().await?;
+            return Ok(());
+        }
         let Some(statement) = self.statements.protected(id) else { return self.forward_command().await };
         while self.client.input.len() < HEADER + 7 {
             if self.client.peek_header().is_some_and(|header| header.length < 7) {
@@ -404,6 +439,9 @@ impl Session {
 
     pub(super) async fn reset_statement(&mut self) -> Result<(), SessionError> {
         let id = self.statement_id().await?;
+        if self.statements.is_missing(id) {
+            return self.answer_missing().await;
+        }
         if let Some(statement) = self.statements.protected(id) {
             statement.long_data.clear();
         }
@@ -414,6 +452,10 @@ impl Session {
 
     pub(super) async fn close_statement(&mut self) -> Result<(), SessionError> {
         let id = self.statement_id().await?;
+        if self.statements.is_missing(id) {
+            self.client.read_packet().await?;
+            return Ok(());
+        }
         let id = self.statements.resolve(id);
         self.statements.by_id.remove(&id);
         self.forward_command().await

@@ -11,6 +11,7 @@ use crate::keys::{KeyError, Keys};
 use crate::seal::Plaintext;
 use crate::sql::splice::{sealed_literals, splice};
 use crate::sql::{Charset, Context, Outcome, Pass, Plan, Protocol, RefusalCode, ResultRoles, SqlMode, analyse};
+use crate::wire::attributes;
 use crate::wire::command::COM_QUERY;
 use crate::wire::err::ErrPacket;
 use crate::wire::ok::OkPacket;
@@ -183,6 +184,9 @@ impl Session {
     /// Runs a statement of the proxy's own that returns no rows. Its answer stays here.
     async fn run_own(&mut self, statement: &str) -> Result<Option<ErrPacket>, SessionError> {
         let mut payload = vec![COM_QUERY];
+        if self.query_attributes() {
+            payload.extend_from_slice(&attributes::NONE);
+        }
         payload.extend_from_slice(statement.as_bytes());
         self.server.sequence = 0;
         self.server.put(&payload);

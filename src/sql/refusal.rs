@@ -352,6 +352,12 @@ codes! {
     UnknownCommand = 2007, 1047, "08S01", "A command is not relayed",
         "The command could reach protected data unseen, or is not one of the protocol.",
         "use SQL statements and prepared statements";
+    ReplicationRefused = 2020, 1227, "42000", "Replication through the proxy is not allowed",
+        "A replica or a binary log reader would receive sealed values as they are stored.",
+        "set `replication: allow` if that is what it is meant to receive";
+    MalformedPacket = 2021, 1835, "HY000", "A malformed packet",
+        "The packet cannot be read with certainty, so nothing of it was sent to the database.",
+        "check the client library";
 }
 
 impl RefusalCode {

@@ -19,8 +19,8 @@ pub const CLIENT_QUERY_ATTRIBUTES: u32 = 1 << 27;
 pub const MULTI_FACTOR_AUTHENTICATION: u32 = 1 << 28;
 
 /// Flags that pass between client and server when both have them. Missing from the list, on purpose:
-/// both compressions, OPTIONAL_RESULTSET_METADATA and QUERY_ATTRIBUTES (not understood yet, and a
-/// misread statement is a leak), and every bit without a name here.
+/// both compressions, OPTIONAL_RESULTSET_METADATA (it drops column definitions), and every bit without
+/// a name here.
 pub const PASSED: u32 = CLIENT_MYSQL
     | 1 << 1 // FOUND_ROWS
     | 1 << 2 // LONG_FLAG
@@ -44,4 +44,5 @@ pub const PASSED: u32 = CLIENT_MYSQL
     | 1 << 22 // CAN_HANDLE_EXPIRED_PASSWORDS
     | CLIENT_SESSION_TRACK
     | CLIENT_DEPRECATE_EOF
+    | CLIENT_QUERY_ATTRIBUTES
     | MULTI_FACTOR_AUTHENTICATION;

@@ -3,6 +3,7 @@
 //! Pages: <https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html> and
 //! <https://mariadb.com/kb/en/clientserver-protocol/>.
 
+pub mod attributes;
 pub mod auth;
 pub mod binary;
 pub mod capability;

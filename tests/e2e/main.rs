@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attributes;
 mod carriers;
 mod catalog;
 mod check;
