@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::column::{column, sealed_width, unfit};
+use super::column::{column, compares_otherwise, sealed_width, unfit};
 use super::facts::Facts;
 use super::watch::Watch;
 use super::*;
@@ -133,6 +133,9 @@ fn protect(config: &Config, name: &TableName, wanted: &TableConfig, table: &mut 
         if let Some(reason) = unfit {
             missing.push(format!("column {column_name} {reason}"));
         }
+        if let Some(reason) = compares_otherwise(column, settings) {
+            missing.push(format!("column {column_name} {reason}"));
+        }
         let (physical, width) = sealed_width(column);
         column.protected = Some(Arc::new(ProtectedColumn {
             table: table_name,
@@ -150,6 +153,7 @@ fn protect(config: &Config, name: &TableName, wanted: &TableConfig, table: &mut 
             },
             pad: settings.pad,
             nullable: column.nullable,
+            search: settings.search,
         }));
     }
     (!missing.is_empty()).then(|| missing.join("; "))

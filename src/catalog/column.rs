@@ -2,6 +2,7 @@
 
 use super::facts::ColumnRow;
 use super::{Column, ColumnDefault, Physical, ServerFlavor, Width};
+use crate::config::{ColumnConfig, Search};
 
 pub(super) fn column(flavor: ServerFlavor, row: &ColumnRow) -> Column {
     let extra = row.extra.to_ascii_uppercase();
@@ -97,9 +98,30 @@ fn unquote(inner: &str) -> Option<String> {
 
 /// Whether a column's stored form is text or bytes, and its width.
 pub(super) fn sealed_width(column: &Column) -> (Physical, Width) {
-    let binary =
-        matches!(column.data_type.as_str(), "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob");
-    (if binary { Physical::Binary } else { Physical::Text }, column.width)
+    (if is_binary(column) { Physical::Binary } else { Physical::Text }, column.width)
+}
+
+/// Whether the column compares bytes, its end included: by a `_bin` collation that does not pad, or as a
+/// binary type.
+pub(super) fn compares_bytes(column: &Column) -> bool {
+    is_binary(column) || column.collation.as_deref().is_none_or(|name| name.ends_with("_bin") || name == "binary")
+}
+
+/// Why a searchable column would not find what the application expects: its collation takes different
+/// bytes for equal, and the configuration does not say that this is known.
+pub(super) fn compares_otherwise(column: &Column, settings: &ColumnConfig) -> Option<String> {
+    if settings.search == Search::None || settings.compare_binary || compares_bytes(column) {
+        return None;
+    }
+    Some(format!(
+        "is searchable but has the collation {}, under which values that differ may be equal; search: exact compares \
+         bytes",
+        column.collation.as_deref().unwrap_or_default()
+    ))
+}
+
+fn is_binary(column: &Column) -> bool {
+    matches!(column.data_type.as_str(), "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob")
 }
 
 /// Why a column can hold no sealed value: its type or its character set.

@@ -7,9 +7,9 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 
 use super::grants::Grants;
-use super::read::{by_name, literal_list};
+use super::read::{by_name, literal_list, quote};
 use super::verify::{Finding, Severity, names};
-use super::{CatalogError, ServerFlavor, Snapshot};
+use super::{CatalogError, Physical, ServerFlavor, Snapshot};
 use crate::config::{Config, TableName};
 use crate::control::Control;
 use crate::seal::GUARD_PATTERN;
@@ -45,6 +45,7 @@ pub async fn inspect(control: &Control, config: &Config, snapshot: &Snapshot) ->
         .collect();
     let flavor = snapshot.version.flavor;
     let watched: Vec<String> = snapshot.watched.keys().cloned().collect();
+    let searchable = searchable(snapshot);
     let vault = config.vault.clone();
     let pool = control.pool().clone();
     let work = async move {
@@ -53,6 +54,7 @@ pub async fn inspect(control: &Control, config: &Config, snapshot: &Snapshot) ->
         privileges(&mut conn, flavor, &protected, &vault, &mut inspection).await?;
         constraints(&mut conn, flavor, &protected, &mut inspection).await?;
         foreign_keys(&mut conn, &protected, &mut inspection).await?;
+        unsearchable_values(&mut conn, &searchable, &mut inspection).await?;
         events(&mut conn, &watched, &mut inspection).await?;
         drop(conn);
         Ok::<_, mysql_async::Error>(inspection)
@@ -298,6 +300,47 @@ async fn foreign_keys(
                     "it is part of the FOREIGN KEY {key}: equal values are sealed differently, so they never match"
                 ),
                 "refer to another key, or leave the column unprotected".into(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Columns that are searched, and how a value is recognised there that was sealed with a random nonce.
+fn searchable(snapshot: &Snapshot) -> Vec<(TableName, String, &'static str)> {
+    let tables = snapshot.tables.values().flatten();
+    let columns = tables.flat_map(|table| &table.columns).filter_map(|column| column.protected.as_ref());
+    let found = columns.filter(|column| column.searchable()).map(|column| {
+        let condition = match column.physical {
+            // Uses an index that begins with the column.
+            Physical::Text => "LIKE 'pQE%'",
+            Physical::Binary => "BETWEEN x'a501' AND x'a501ffffffff'",
+        };
+        (column.table.clone(), column.name.clone(), condition)
+    });
+    let mut found: Vec<_> = found.collect();
+    found.sort();
+    found
+}
+
+/// Values that were sealed before their column was searchable: no search finds them.
+async fn unsearchable_values(
+    conn: &mut Conn,
+    searchable: &[(TableName, String, &'static str)],
+    inspection: &mut Inspection,
+) -> mysql_async::Result<()> {
+    for (table, column, condition) in searchable {
+        let (schema, name, quoted) = (quote(&table.schema), quote(&table.table), quote(column));
+        let found: Option<u8> =
+            conn.query_first(format!("SELECT 1 FROM {schema}.{name} WHERE {quoted} {condition} LIMIT 1")).await?;
+        if found.is_some() {
+            inspection.findings.push(error(
+                Some(table),
+                Some(column),
+                "it holds values that were sealed before it was searchable: no search finds them, and UNIQUE and \
+                 GROUP BY take each for another value"
+                    .into(),
+                "read and write these rows again through the proxy".into(),
             ));
         }
     }

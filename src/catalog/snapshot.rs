@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{EmptyPolicy, KmsMode, TableName};
+use crate::config::{EmptyPolicy, KmsMode, Search, TableName};
 use crate::seal::Scope;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +154,15 @@ pub struct ProtectedColumn {
     pub empty: EmptyPolicy,
     pub pad: Option<u32>,
     pub nullable: bool,
+    /// How the server may compare the stored values.
+    pub search: Search,
+}
+
+impl ProtectedColumn {
+    /// Equal values have equal stored forms.
+    pub fn searchable(&self) -> bool {
+        self.search != Search::None
+    }
 }
 
 /// Whether the stored form is the text or the bytes of a sealed value.

@@ -1,9 +1,9 @@
 //! What in the schema keeps a protected column from being protected. Pure: the snapshot and the
 //! configuration in, findings out; `check` prints them all, `run` refuses to start on some.
 
-use super::column::unfit;
+use super::column::{compares_bytes, compares_otherwise, unfit};
 use super::{Column, ColumnDefault, Snapshot, Table, TableKind};
-use crate::config::{Config, KmsMode, Provider, TableName};
+use crate::config::{ColumnConfig, Config, KmsMode, Provider, Search, TableConfig, TableName};
 use crate::seal;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,9 +102,6 @@ pub fn fatal(snapshot: &Snapshot, config: &Config) -> Vec<Finding> {
 }
 
 fn verify_column(config: &Config, name: &TableName, table: &Table, column: &Column, findings: &mut Vec<Finding>) {
-    let mut add = |severity, message: String, hint: &str| {
-        findings.push(finding(severity, name, Some(&column.name), message, hint));
-    };
     if config.kms.provider == Provider::None {
         return;
     }
@@ -125,6 +122,12 @@ fn verify_column(config: &Config, name: &TableName, table: &Table, column: &Colu
         return;
     }
     let Some(protected) = &column.protected else { return };
+    if let Some(settings) = config.tables.get(name).and_then(|table| setting(table, &column.name)) {
+        verify_search(config, name, column, settings, findings);
+    }
+    let mut add = |severity, message: String, hint: &str| {
+        findings.push(finding(severity, name, Some(&column.name), message, hint));
+    };
     match room(column) {
         None => {
             let needed = match protected.mode {
@@ -148,7 +151,21 @@ fn verify_column(config: &Config, name: &TableName, table: &Table, column: &Colu
         if !index.columns.iter().any(|(part, _)| part.eq_ignore_ascii_case(&column.name)) {
             continue;
         }
-        if index.name == "PRIMARY" {
+        if protected.searchable() {
+            // Equal values are equal in the index.
+            if index.columns.iter().any(|(part, prefix)| {
+                part.eq_ignore_ascii_case(&column.name) && prefix.is_some_and(|prefix| prefix < SEARCH_TAG)
+            }) {
+                add(
+                    Severity::Warning,
+                    format!(
+                        "the index {} takes fewer than the first {SEARCH_TAG} characters, which tell values apart",
+                        index.name
+                    ),
+                    "index the whole column",
+                );
+            }
+        } else if index.name == "PRIMARY" {
             add(
                 Severity::Error,
                 "it is part of the PRIMARY KEY: equal values are sealed differently, so keys never match".into(),
@@ -217,6 +234,74 @@ fn verify_column(config: &Config, name: &TableName, table: &Table, column: &Colu
     if column.data_type == "char" {
         add(Severity::Warning, "CHAR is padded in storage".into(), "VARCHAR takes only what a value needs");
     }
+}
+
+/// Characters of a sealed value's text form that its plaintext decides where it is searchable.
+const SEARCH_TAG: u64 = 20;
+
+fn setting<'a>(table: &'a TableConfig, column: &str) -> Option<&'a ColumnConfig> {
+    table.columns.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, settings)| settings)
+}
+
+/// What comparing bytes changes for the application.
+fn verify_search(
+    config: &Config,
+    name: &TableName,
+    column: &Column,
+    settings: &ColumnConfig,
+    findings: &mut Vec<Finding>,
+) {
+    if config.kms.provider == Provider::None || settings.search == Search::None {
+        return;
+    }
+    if let Some(reason) = compares_otherwise(column, settings) {
+        let mut found = finding(
+            Severity::Error,
+            name,
+            Some(&column.name),
+            format!("it {reason}: 'Bob' would not find 'bob', and a space at the end would count"),
+            format!(
+                "if the application can live with that, add `compare: binary`; or give the column a collation that \
+                 compares bytes, such as {}",
+                if column.charset.as_deref() == Some("ascii") { "ascii_bin" } else { "utf8mb4_bin" }
+            ),
+        );
+        found.fatal = true;
+        findings.push(found);
+        return;
+    }
+    if !compares_bytes(column) {
+        findings.push(finding(
+            Severity::Warning,
+            name,
+            Some(&column.name),
+            format!(
+                "`compare: binary` on the collation {}: 'Bob' is no longer equal to 'bob', nor 'e' to 'é'; a space at \
+                 the end counts; UNIQUE, GROUP BY and joins tell such values apart, too",
+                column.collation.as_deref().unwrap_or_default()
+            ),
+            "make sure that the application does not depend on it, or normalise values before they are written",
+        ));
+    } else if pads_spaces(column) {
+        findings.push(finding(
+            Severity::Warning,
+            name,
+            Some(&column.name),
+            format!(
+                "the collation {} takes 'a' and 'a ' for equal; the search does not",
+                column.collation.as_deref().unwrap_or_default()
+            ),
+            "make sure that the application does not depend on spaces at the end of a value",
+        ));
+    }
+}
+
+/// Collations that compare as if the shorter value had spaces at its end: all but those that say otherwise.
+fn pads_spaces(column: &Column) -> bool {
+    column
+        .collation
+        .as_deref()
+        .is_some_and(|name| name != "binary" && !name.contains("0900") && !name.contains("nopad"))
 }
 
 /// The most bytes of plaintext a protected column holds; an estimate in direct mode.

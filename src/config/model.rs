@@ -192,8 +192,23 @@ pub struct ColumnConfig {
     pub sealed_as: Option<String>,
     /// Rounds the plaintext's length up to a multiple of this many bytes before sealing.
     pub pad: Option<u32>,
+    /// What the server may compare values by.
+    pub search: Search,
+    /// `compare: binary`: the application knows that a searchable column compares bytes, whatever its
+    /// collation.
+    pub compare_binary: bool,
     /// Direct mode only: what becomes of the empty string, which KMS cannot encrypt.
     pub empty: EmptyPolicy,
+}
+
+/// What the server may compare the stored values of a column by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Search {
+    /// Nothing: equal values are sealed differently.
+    #[default]
+    None,
+    /// Equality of the plaintext's bytes: equal values are sealed alike.
+    Exact,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

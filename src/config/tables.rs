@@ -9,8 +9,8 @@ use super::tree::{Key, Node, Pos};
 const TABLE: Keys = Keys { path: "tables.*", names: &["columns", "sealed_as", "allow_ddl"], later: &[] };
 const COLUMN: Keys = Keys {
     path: "tables.*.columns.*",
-    names: &["mode", "sealed_as", "pad", "empty"],
-    later: &["search", "type", "domain"],
+    names: &["mode", "sealed_as", "pad", "empty", "search", "compare"],
+    later: &["type", "domain"],
 };
 
 pub(super) const SECTIONS: &[Keys] = &[TABLE, COLUMN];
@@ -122,7 +122,39 @@ fn column(r: &mut Reader<'_>, key: &Key, node: &Node, default_mode: KmsMode) -> 
             "in envelope mode the empty string is sealed like any other value; remove the key",
         );
     }
-    ColumnConfig { mode, sealed_as, pad, empty }
+    let (search, compare_binary) = search(r, &section, direct);
+    ColumnConfig { mode, sealed_as, pad, empty, search, compare_binary }
+}
+
+/// `search` and `compare`, which is not read where it would say nothing.
+fn search(r: &mut Reader<'_>, section: &Section<'_>, direct: bool) -> (Search, bool) {
+    let search = r.choice(section, "search", &[("none", Search::None), ("exact", Search::Exact)]).unwrap_or_default();
+    let compare_binary = r.choice(section, "compare", &[("binary", true)]).unwrap_or(false);
+    if search == Search::None {
+        if section.get("compare").is_some() {
+            r.problem(
+                section.key_pos("compare"),
+                "`compare` says how a searchable column compares, and this one is not searchable",
+                "add `search: exact`, or remove the key",
+            );
+        }
+        return (search, compare_binary);
+    }
+    if direct {
+        r.problem(
+            section.key_pos("search"),
+            "`search` is for envelope mode only: KMS seals equal values differently",
+            "remove the key, or give the column `mode: envelope`",
+        );
+    }
+    if section.get("pad").is_some() {
+        r.problem(
+            section.key_pos("pad"),
+            "`pad` and `search` exclude each other: values sealed before `pad` was changed would not be found",
+            "remove one of the two",
+        );
+    }
+    (search, compare_binary)
 }
 
 /// `schema.table` of names that can be protected.

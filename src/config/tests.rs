@@ -122,14 +122,14 @@ kms: { provider: awz, cache: { ttl: 5 } }
 tables:
   users: {}
   shop.Über: { columns: { email: {} } }
-  shop.a: { columns: { email: { search: nocase, empty: as_is } } }
+  shop.a: { columns: { email: { domain: mail, empty: as_is } } }
 wrokers: 1
 tables: {}
 ";
     let (found, report) = problems(text);
     let lines: BTreeSet<usize> = found.iter().map(|(line, ..)| *line).collect();
     assert_eq!(lines, BTreeSet::from([1, 2, 3, 5, 6, 7, 8, 9]), "{report}");
-    assert!(report.contains("`search` comes in a later version"), "{report}");
+    assert!(report.contains("`domain` comes in a later version"), "{report}");
     assert!(report.contains("did you mean `workers`?"), "{report}");
     assert!(report.contains("did you mean `aws`?"), "{report}");
 }
@@ -139,6 +139,11 @@ fn each_impossible_value_is_refused_where_it_stands() {
     let cases = [
         ("email: {}", "email: { type: date }", "`type` comes in a later version"),
         ("email: {}", "email: { domain: mail }", "`domain` comes in a later version"),
+        ("email: {}", "email: { search: nocase }", "`search`"),
+        ("email: {}", "email: { search: exact, pad: 32 }", "exclude each other"),
+        ("email: {}", "email: { search: exact, mode: direct }", "envelope mode only"),
+        ("email: {}", "email: { compare: binary }", "not searchable"),
+        ("email: {}", "email: { search: exact, compare: nocase }", "`compare`"),
         ("email: {}", "email: { pad: 1 }", "`pad` must be a whole number"),
         ("email: {}", "email: { pad: '32' }", "`pad` must be a whole number"),
         ("email: {}", "email: 5", "must be a mapping"),

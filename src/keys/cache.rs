@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::seal::{ColumnKey, DataKey, Scope, SealError};
+use crate::seal::{ColumnKey, DataKey, Scope, SealError, SearchKey};
 
 /// How long a failed or running refresh is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -20,13 +20,34 @@ pub enum Which {
     Active(String),
     /// The one with that id in the vault, of that table.
     Id(String, u32),
+    /// The one that makes the nonces of a table's searchable columns.
+    Search(String),
 }
 
-/// One unwrapped data key of a table and the column keys derived from it. Wiped on drop, never printed.
+impl Which {
+    pub fn table(&self) -> &str {
+        match self {
+            Which::Active(table) | Which::Id(table, _) | Which::Search(table) => table,
+        }
+    }
+}
+
+/// A key that KMS unwrapped just now.
+#[derive(Clone)]
+pub struct Unwrapped {
+    pub id: u32,
+    /// Of its scope and purpose, from 1.
+    pub version: u32,
+    pub key: DataKey,
+}
+
+/// One unwrapped key of a table and the columns' keys derived from it. Wiped on drop, never printed.
 pub struct TableKey {
     id: u32,
+    version: u32,
     data_key: DataKey,
     columns: RwLock<HashMap<String, Arc<ColumnKey>>>,
+    searches: RwLock<HashMap<String, Arc<SearchKey>>>,
     /// When it was unwrapped, in milliseconds of [`now`].
     loaded: u64,
     /// Until then the key is used without a thought of refreshing it.
@@ -36,16 +57,29 @@ pub struct TableKey {
 }
 
 impl TableKey {
-    /// The key of one column, derived at first use.
+    /// What seals and opens the values of one column, derived at first use.
     pub fn column(&self, scope: &Scope) -> Result<Arc<ColumnKey>, SealError> {
-        let known = self.columns.read().unwrap_or_else(PoisonError::into_inner).get(&scope.column).cloned();
-        if let Some(key) = known {
-            return Ok(key);
-        }
-        let key = Arc::new(ColumnKey::derive(&self.data_key, self.id, scope)?);
-        self.columns.write().unwrap_or_else(PoisonError::into_inner).insert(scope.column.clone(), key.clone());
-        Ok(key)
+        derived(&self.columns, scope, || ColumnKey::derive(&self.data_key, self.id, scope))
     }
+
+    /// What makes the nonces of one column, derived at first use. For keys of [`Which::Search`].
+    pub fn search(&self, scope: &Scope) -> Result<Arc<SearchKey>, SealError> {
+        derived(&self.searches, scope, || SearchKey::derive(&self.data_key, self.version, scope))
+    }
+}
+
+fn derived<T>(
+    known: &RwLock<HashMap<String, Arc<T>>>,
+    scope: &Scope,
+    derive: impl FnOnce() -> Result<T, SealError>,
+) -> Result<Arc<T>, SealError> {
+    let found = known.read().unwrap_or_else(PoisonError::into_inner).get(&scope.column).cloned();
+    if let Some(key) = found {
+        return Ok(key);
+    }
+    let key = Arc::new(derive()?);
+    known.write().unwrap_or_else(PoisonError::into_inner).insert(scope.column.clone(), key.clone());
+    Ok(key)
 }
 
 /// What to do with a key that is at hand.
@@ -62,7 +96,14 @@ pub enum Advice {
 #[derive(Clone, Default)]
 struct Table {
     active: Option<Arc<TableKey>>,
+    search: Option<Arc<TableKey>>,
     by_id: HashMap<u32, Arc<TableKey>>,
+}
+
+impl Table {
+    fn newest(&self) -> impl Iterator<Item = &Arc<TableKey>> {
+        self.active.iter().chain(&self.search)
+    }
 }
 
 pub struct Cache {
@@ -81,7 +122,14 @@ impl Cache {
         match which {
             Which::Active(table) => tables.get(table)?.active.clone(),
             Which::Id(table, id) => tables.get(table)?.by_id.get(id).cloned(),
+            Which::Search(table) => tables.get(table)?.search.clone(),
         }
+    }
+
+    /// The key that makes nonces for `table`, if it may be used as it is.
+    pub fn search_now(&self, table: &str) -> Option<Arc<TableKey>> {
+        let tables = self.tables.load();
+        tables.get(table)?.search.as_ref().filter(|key| self.usable(key, now())).cloned()
     }
 
     /// The key that seals for `table`, if it may be used as it is.
@@ -126,27 +174,36 @@ impl Cache {
     }
 
     /// Takes a key that KMS unwrapped just now, in answer to `which`.
-    pub fn put(&self, which: &Which, id: u32, data_key: DataKey) {
-        self.put_at(which, id, data_key, now());
+    pub fn put(&self, which: &Which, unwrapped: Unwrapped) {
+        self.put_at(which, unwrapped, now());
     }
 
-    fn put_at(&self, which: &Which, id: u32, data_key: DataKey, now: u64) {
+    fn put_at(&self, which: &Which, unwrapped: Unwrapped, now: u64) {
+        let Unwrapped { id, version, key } = unwrapped;
         let ahead = self.ttl.saturating_mul(3) / 4;
         let key = Arc::new(TableKey {
             id,
-            data_key,
+            version,
+            data_key: key,
             columns: RwLock::default(),
+            searches: RwLock::default(),
             loaded: now,
             next_try: AtomicU64::new(now.saturating_add(ahead)),
             failing: AtomicBool::new(false),
         });
-        let (Which::Active(name) | Which::Id(name, _)) = which;
         self.tables.rcu(|tables| {
             let mut tables = HashMap::clone(tables);
-            let table = tables.entry(name.clone()).or_default();
-            table.by_id.insert(id, key.clone());
-            if matches!(which, Which::Active(_)) {
-                table.active = Some(key.clone());
+            let table = tables.entry(which.table().to_owned()).or_default();
+            match which {
+                // Never found by its id: no value names a search key as the key that sealed it.
+                Which::Search(_) => table.search = Some(key.clone()),
+                Which::Active(_) => {
+                    table.by_id.insert(id, key.clone());
+                    table.active = Some(key.clone());
+                }
+                Which::Id(..) => {
+                    table.by_id.insert(id, key.clone());
+                }
             }
             tables
         });
@@ -155,13 +212,16 @@ impl Cache {
     /// Forgets a key at once: KMS or the vault says that it must not be used.
     pub fn purge(&self, which: &Which) {
         let id = match which {
-            Which::Active(_) => self.find(which).map(|key| key.id),
+            Which::Active(_) | Which::Search(_) => self.find(which).map(|key| key.id),
             Which::Id(_, id) => Some(*id),
         };
-        let (Which::Active(name) | Which::Id(name, _)) = which;
         self.tables.rcu(|tables| {
             let mut tables = HashMap::clone(tables);
-            if let Some(table) = tables.get_mut(name) {
+            if let Some(table) = tables.get_mut(which.table()) {
+                if matches!(which, Which::Search(_)) {
+                    table.search = None;
+                    return tables;
+                }
                 if let Some(id) = id {
                     table.by_id.remove(&id);
                 }
@@ -189,15 +249,14 @@ impl Cache {
             .tables
             .load()
             .values()
-            .any(|table| table.active.as_deref().is_some_and(old) || table.by_id.values().any(|key| old(key)));
+            .any(|table| table.newest().any(|key| old(key)) || table.by_id.values().any(|key| old(key)));
         if any {
             self.tables.rcu(|tables| {
                 let mut tables = HashMap::clone(tables);
                 for table in tables.values_mut() {
                     table.by_id.retain(|_, key| !old(key));
-                    if table.active.as_deref().is_some_and(old) {
-                        table.active = None;
-                    }
+                    table.active.take_if(|key| old(key));
+                    table.search.take_if(|key| old(key));
                 }
                 tables
             });
@@ -221,10 +280,14 @@ fn now() -> u64 {
 mod tests {
     use super::*;
 
+    fn unwrapped(id: u32) -> Unwrapped {
+        Unwrapped { id, version: 1, key: DataKey::new(&[1; 32]).unwrap() }
+    }
+
     fn cache() -> (Cache, Which) {
         let cache = Cache::new(Duration::from_secs(100), Duration::from_secs(1000));
         let which = Which::Active("shop.users".into());
-        cache.put_at(&which, 7, DataKey::new(&[1; 32]).unwrap(), 0);
+        cache.put_at(&which, unwrapped(7), 0);
         (cache, which)
     }
 
@@ -246,6 +309,18 @@ mod tests {
         assert!(matches!(cache.advise_at(&which, 505_000), Advice::Use(_)));
         assert!(matches!(cache.advise_at(&which, 510_001), Advice::UseAndRefresh(_)));
         assert!(matches!(cache.advise_at(&which, 1_000_000), Advice::Load));
+    }
+
+    #[test]
+    fn a_search_key_is_kept_and_purged_apart_from_the_keys_that_seal() {
+        let (cache, active) = cache();
+        let search = Which::Search("shop.users".into());
+        assert!(cache.find(&search).is_none());
+        cache.put_at(&search, unwrapped(9), 0);
+        assert!(cache.find(&search).is_some());
+        assert!(cache.find(&Which::Id("shop.users".into(), 9)).is_none(), "it opens nothing");
+        cache.purge(&search);
+        assert!(cache.find(&search).is_none() && cache.find(&active).is_some());
     }
 
     #[test]

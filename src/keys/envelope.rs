@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Advice, Cache, TableKey, Which};
+use super::cache::{Advice, Cache, TableKey, Unwrapped, Which};
 use super::context::EncryptionContext;
 use super::error::KeyError;
 use super::provider::{KmsError, Provider, Runner};
 use super::store::Store;
-use super::vault::{self, PURPOSE_DATA, STATE_ACTIVE, VaultRow};
+use super::vault::{self, PURPOSE_DATA, PURPOSE_SEARCH, STATE_ACTIVE, VaultRow};
 use crate::config::TableName;
 use crate::seal::DataKey;
 
@@ -48,7 +48,7 @@ impl Envelope {
         Self { provider, store, runner, cache, loads, static_pairs }
     }
 
-    /// The key, cached or not. `place` is needed for [`Which::Active`].
+    /// The key, cached or not. `place` is needed for [`Which::Active`] and [`Which::Search`].
     pub async fn key(self: &Arc<Self>, which: Which, place: Option<Place>) -> Result<Arc<TableKey>, KeyError> {
         match self.cache.advise(&which) {
             Advice::Use(key) => Ok(key),
@@ -88,7 +88,7 @@ impl Envelope {
             let run = async move {
                 let outcome = this.fetch(&wanted, place).await;
                 match &outcome {
-                    Ok((id, key)) => this.cache.put(&wanted, *id, key.clone()),
+                    Ok(unwrapped) => this.cache.put(&wanted, unwrapped.clone()),
                     Err(error) if error.purges() => this.cache.purge(&wanted),
                     Err(_) => this.cache.failed(&wanted),
                 }
@@ -103,7 +103,7 @@ impl Envelope {
         outcome
     }
 
-    async fn fetch(&self, which: &Which, place: Option<Place>) -> Result<(u32, DataKey), KeyError> {
+    async fn fetch(&self, which: &Which, place: Option<Place>) -> Result<Unwrapped, KeyError> {
         match which {
             Which::Id(table, id) => {
                 let not_there = || KeyError::NotInVault { table: table.clone(), id: *id };
@@ -111,36 +111,37 @@ impl Envelope {
                 if row.scope != *table {
                     return Err(KeyError::OtherTable { table: table.clone(), id: *id });
                 }
-                Ok((*id, self.unwrap(&row, table).await?))
+                self.unwrap(&row, table, PURPOSE_DATA).await
             }
-            Which::Active(table) => self.active(table, place).await,
+            Which::Active(table) => self.newest(table, PURPOSE_DATA, place).await,
+            Which::Search(table) => self.newest(table, PURPOSE_SEARCH, place).await,
         }
     }
 
-    /// The newest active key of `table`, made if there is none at all.
-    async fn active(&self, table: &str, place: Option<Place>) -> Result<(u32, DataKey), KeyError> {
+    /// The newest active key of `table` for `purpose`, made if there is none at all.
+    async fn newest(&self, table: &str, purpose: &str, place: Option<Place>) -> Result<Unwrapped, KeyError> {
         for _ in 0..ATTEMPTS {
-            let rows = self.store.rows(table, PURPOSE_DATA).await?;
+            let rows = self.store.rows(table, purpose).await?;
             for row in &rows {
                 // Newer rows are unwrapped too: a state that somebody changed must not go unnoticed.
-                let key = self.unwrap(row, table).await?;
+                let unwrapped = self.unwrap(row, table, purpose).await?;
                 if row.state == STATE_ACTIVE {
-                    return Ok((row.id, key));
+                    return Ok(unwrapped);
                 }
             }
             if !rows.is_empty() {
                 return Err(KeyError::NoActiveKey { table: table.to_owned() });
             }
             if let Some(place) = &place
-                && self.store.holds_sealed(&place.table, &place.columns).await?
+                && self.store.holds_sealed(&place.table, &place.columns, purpose).await?
             {
                 // Another proxy may have made the key and used it since the rows were read.
-                if self.store.rows(table, PURPOSE_DATA).await?.is_empty() {
+                if self.store.rows(table, purpose).await?.is_empty() {
                     return Err(KeyError::VaultLost { table: table.to_owned() });
                 }
                 continue;
             }
-            self.make(table).await?;
+            self.make(table, purpose).await?;
             // Made or lost to another proxy: only what the vault now holds is used.
         }
         Err(KeyError::Vault { detail: format!("no data key could be made for {table}"), retryable: true })
@@ -148,7 +149,7 @@ impl Envelope {
 
     /// Makes a data key and commits it, unless another proxy is first. The key is unwrapped once, for the
     /// MAC, while the row is locked and nobody else sees it.
-    async fn make(&self, table: &str) -> Result<(), KeyError> {
+    async fn make(&self, table: &str, purpose: &str) -> Result<(), KeyError> {
         self.store.create().await?;
         let id = random_id()?;
         let context = EncryptionContext::data_key(table, id, &self.static_pairs);
@@ -156,7 +157,7 @@ impl Envelope {
         let row = VaultRow {
             id,
             scope: table.to_owned(),
-            purpose: PURPOSE_DATA.to_owned(),
+            purpose: purpose.to_owned(),
             version: 1,
             state: STATE_ACTIVE.to_owned(),
             kms_key: wrapped.kms_key,
@@ -168,17 +169,17 @@ impl Envelope {
         let Some(pending) = self.store.insert(&row).await? else { return Ok(()) };
         let key = self.decrypt(&row).await?;
         pending.commit(id, row.mac_with(&key)?).await?;
-        tracing::info!(table, id, "made a data key");
+        tracing::info!(table, id, purpose, "made a data key");
         Ok(())
     }
 
-    async fn unwrap(&self, row: &VaultRow, table: &str) -> Result<DataKey, KeyError> {
-        if !row.belongs_to(table) {
+    async fn unwrap(&self, row: &VaultRow, table: &str, purpose: &str) -> Result<Unwrapped, KeyError> {
+        if !row.belongs_to(table, purpose) {
             return Err(KeyError::VaultRow { id: row.id });
         }
         let key = self.decrypt(row).await?;
         row.verify(&key)?;
-        Ok(key)
+        Ok(Unwrapped { id: row.id, version: row.version, key })
     }
 
     async fn decrypt(&self, row: &VaultRow) -> Result<DataKey, KeyError> {

@@ -25,7 +25,7 @@ use self::envelope::{Envelope, Place};
 use self::provider::{Provider, Runner};
 use self::store::Store;
 use crate::catalog::ProtectedColumn;
-use crate::config::{Config, KmsMode};
+use crate::config::{Config, KmsMode, Search};
 use crate::control::Control;
 use crate::seal::{Plaintext, Sealed, format};
 
@@ -72,9 +72,15 @@ impl Keys {
                     None
                 }
                 None => {
-                    let which = Which::Active(column.scope.table.clone());
-                    let key = self.inner.envelope.key(which, Some(self.place(&column))).await?;
-                    Some(seal_with(&key, &column, &value)?)
+                    let envelope = &self.inner.envelope;
+                    let (table, place) = (&column.scope.table, self.place(&column));
+                    let search = if column.search == Search::Exact {
+                        Some(envelope.key(Which::Search(table.clone()), Some(place.clone())).await?)
+                    } else {
+                        None
+                    };
+                    let key = envelope.key(Which::Active(table.clone()), Some(place)).await?;
+                    Some(seal_with(&key, search.as_deref(), &column, &value)?)
                 }
             });
         }
@@ -106,8 +112,13 @@ impl Keys {
         match column.mode {
             KmsMode::Direct => Direct::seal_now(column, value),
             KmsMode::Envelope => {
-                let key = self.inner.envelope.cache.active_now(&column.scope.table)?;
-                Some(seal_with(&key, column, value))
+                let cache = &self.inner.envelope.cache;
+                let search = match column.search {
+                    Search::Exact => Some(cache.search_now(&column.scope.table)?),
+                    Search::None => None,
+                };
+                let key = cache.active_now(&column.scope.table)?;
+                Some(seal_with(&key, search.as_deref(), column, value))
             }
         }
     }
@@ -157,9 +168,18 @@ impl Keys {
     }
 }
 
-fn seal_with(key: &cache::TableKey, column: &ProtectedColumn, value: &Plaintext) -> Result<Vec<u8>, KeyError> {
+/// `search`: the key that makes nonces, for a searchable column.
+fn seal_with(
+    key: &cache::TableKey,
+    search: Option<&cache::TableKey>,
+    column: &ProtectedColumn,
+    value: &Plaintext,
+) -> Result<Vec<u8>, KeyError> {
     key.column(&column.scope)
-        .and_then(|key| key.seal(value, column.pad, column.physical))
+        .and_then(|key| match search {
+            Some(search) => key.seal_searchable(&*search.search(&column.scope)?, value, column.physical),
+            None => key.seal(value, column.pad, column.physical),
+        })
         .map_err(|reason| KeyError::CannotSeal { column: label(column), reason })
 }
 

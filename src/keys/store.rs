@@ -10,7 +10,7 @@ use mysql_async::{Conn, Row, Transaction, TxOpts, Value};
 
 use super::context::EncryptionContext;
 use super::error::KeyError;
-use super::vault::VaultRow;
+use super::vault::{PURPOSE_SEARCH, VaultRow};
 use crate::config::TableName;
 use crate::control::Control;
 use crate::seal::GUARD_PATTERN;
@@ -164,9 +164,9 @@ impl Store {
         }
     }
 
-    /// Whether one of `columns` of `table` holds a value that looks sealed. Reads the whole table when
-    /// none does.
-    pub async fn holds_sealed(&self, table: &TableName, columns: &[String]) -> Result<bool, KeyError> {
+    /// Whether one of `columns` of `table` holds a value that looks sealed, and needs a key of `purpose` to
+    /// be. Reads the whole table when none does.
+    pub async fn holds_sealed(&self, table: &TableName, columns: &[String], purpose: &str) -> Result<bool, KeyError> {
         match self {
             Self::Sql { control, .. } => {
                 let mut conn = connection(control).await?;
@@ -181,7 +181,7 @@ impl Store {
                 let conditions: Vec<String> = known
                     .iter()
                     .filter(|(name, _)| columns.iter().any(|column| column.to_lowercase() == name.to_lowercase()))
-                    .filter_map(|(name, data_type)| looks_sealed(&quote(name), data_type))
+                    .filter_map(|(name, data_type)| looks_sealed(&quote(name), data_type, purpose))
                     .collect();
                 if conditions.is_empty() {
                     return Ok(false);
@@ -190,7 +190,9 @@ impl Store {
                 Ok(conn.query_first::<u8, _>(sql).await.map_err(failure)?.is_some())
             }
             #[cfg(test)]
-            Self::Memory(_) => Ok(table.schema == "sealed"),
+            Self::Memory(_) => {
+                Ok(table.schema == "sealed" || (purpose == PURPOSE_SEARCH && table.schema == "searched"))
+            }
         }
     }
 }
@@ -233,13 +235,16 @@ fn table_definition(table: &TableName) -> String {
 }
 
 /// The condition under which a column of that type looks sealed; `None`: it cannot hold sealed values.
-fn looks_sealed(column: &str, data_type: &str) -> Option<String> {
+fn looks_sealed(column: &str, data_type: &str, purpose: &str) -> Option<String> {
+    let search_only = purpose == PURPOSE_SEARCH;
     match data_type.to_ascii_lowercase().as_str() {
         "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => {
-            Some(format!("{column} REGEXP '{GUARD_PATTERN}'"))
+            let searchable = if search_only { format!(" AND {column} REGEXP '(?-i)^pQI'") } else { String::new() };
+            Some(format!("({column} REGEXP '{GUARD_PATTERN}'{searchable})"))
         }
         "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
-            Some(format!("(SUBSTRING({column}, 1, 3) = x'a50100' AND LENGTH({column}) >= 35)"))
+            let algorithms = if search_only { "x'a502'" } else { "x'a501', x'a502', x'a503'" };
+            Some(format!("(SUBSTRING({column}, 1, 2) IN ({algorithms}) AND LENGTH({column}) >= 35)"))
         }
         _ => None,
     }

@@ -63,6 +63,7 @@ fn column(schema: &str, name: &str, mode: KmsMode) -> Arc<ProtectedColumn> {
         empty: EmptyPolicy::Refuse,
         pad: None,
         nullable: true,
+        search: Search::None,
     })
 }
 
@@ -123,6 +124,48 @@ async fn proxies_that_start_at_once_use_one_key() {
     assert_eq!(rows.lock().unwrap().len(), 1);
 }
 
+/// A searchable column.
+fn searched(schema: &str, name: &str) -> Arc<ProtectedColumn> {
+    let column = column(schema, name, KmsMode::Envelope);
+    Arc::new(ProtectedColumn { search: Search::Exact, ..column_parts(&column) })
+}
+
+#[tokio::test]
+async fn every_proxy_seals_equal_values_of_a_searchable_column_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = Rows::default();
+    let (email, phone) = (searched("shop", "email"), searched("shop", "phone"));
+    let proxies = [keys(config(folder.path()), &rows), keys(config(folder.path()), &rows)];
+    assert!(proxies[0].seal_now(&email, &text("a")).is_none());
+    let first = seal(&proxies[0], &email, "a").await.unwrap();
+    assert_eq!(seal(&proxies[1], &email, "a").await.unwrap(), first);
+    assert_eq!(proxies[1].seal_now(&email, &text("a")).unwrap().unwrap(), first);
+    assert_ne!(seal(&proxies[0], &email, "b").await.unwrap(), first);
+    assert_ne!(seal(&proxies[0], &phone, "a").await.unwrap()[..20], first[..20]);
+    assert_eq!(open(&proxies[1], &email, &first).await.unwrap(), "a");
+    let purposes: Vec<_> = rows.lock().unwrap().iter().map(|row| (row.purpose.clone(), row.version)).collect();
+    assert_eq!(purposes, [("search".into(), 1), ("data".into(), 1)]);
+}
+
+#[tokio::test]
+async fn a_lost_search_key_is_not_made_anew_and_a_data_key_does_not_stand_in_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = Rows::default();
+    // The vault in memory takes every table of this schema for one that holds searchable values.
+    let email = searched("searched", "email");
+    let error = seal(&keys(config(folder.path()), &rows), &email, "a").await.unwrap_err();
+    assert_eq!(error.sw_code(), "SW-1907");
+    let email = searched("shop", "email");
+    let stored = seal(&keys(config(folder.path()), &rows), &email, "a").await.unwrap();
+    rows.lock().unwrap().retain(|row| row.purpose == "data");
+    let mut forged = rows.lock().unwrap()[0].clone();
+    forged.purpose = "search".into();
+    rows.lock().unwrap().push(forged);
+    let fresh = keys(config(folder.path()), &rows);
+    assert_eq!(seal(&fresh, &email, "a").await.unwrap_err().fault(), Fault::Vault);
+    assert_eq!(open(&fresh, &email, &stored).await.unwrap(), "a", "opening needs no search key");
+}
+
 #[tokio::test]
 async fn a_value_moved_to_another_column_or_table_does_not_open_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -180,6 +223,7 @@ fn column_parts(column: &ProtectedColumn) -> ProtectedColumn {
         empty: column.empty,
         pad: column.pad,
         nullable: column.nullable,
+        search: column.search,
     }
 }
 

@@ -11,6 +11,8 @@ use crate::seal::derive::{PURPOSE_VAULT_ROW, push_field};
 
 /// Of a row whose key seals and opens values.
 pub const PURPOSE_DATA: &str = "data";
+/// Of a row whose key makes the nonces of searchable columns; its version is their search version.
+pub const PURPOSE_SEARCH: &str = "search";
 /// Seals new values; any other state only opens.
 pub const STATE_ACTIVE: &str = "active";
 
@@ -67,10 +69,10 @@ impl VaultRow {
         Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice()))
     }
 
-    /// Whether the row is what it must be before KMS is asked: a data key of `table` whose context names
-    /// that table and the row's own id.
-    pub fn belongs_to(&self, table: &str) -> bool {
-        self.scope == table && self.purpose == PURPOSE_DATA && self.context.is_data_key_of(table, self.id)
+    /// Whether the row is what it must be before KMS is asked: a key of `table` for `purpose` whose context
+    /// names that table and the row's own id.
+    pub fn belongs_to(&self, table: &str, purpose: &str) -> bool {
+        self.scope == table && self.purpose == purpose && self.context.is_data_key_of(table, self.id)
     }
 }
 

@@ -10,6 +10,8 @@ use super::{Scope, SealError};
 pub const SALT: &[u8] = b"sealwire/v1/hkdf-sha-256";
 /// Purpose of the keys that seal the values of one column.
 pub const PURPOSE_COLUMN: &str = "column";
+/// Purpose of the keys that make the nonces of a searchable column.
+pub const PURPOSE_SEARCH: &str = "search";
 /// Purpose of the key that authenticates a row of the vault.
 pub const PURPOSE_VAULT_ROW: &str = "vault-row";
 
@@ -51,10 +53,15 @@ pub fn push_field(out: &mut Vec<u8>, field: &[u8]) {
     out.extend(field);
 }
 
-/// The HKDF info of a column's key: purpose, algorithm, table, column.
+/// The HKDF info of a key that seals a column's values.
 pub fn column_info(alg: u8, scope: &Scope) -> Vec<u8> {
+    info(PURPOSE_COLUMN, alg, scope)
+}
+
+/// The HKDF info of a column's key: purpose, algorithm, table, column.
+pub fn info(purpose: &str, alg: u8, scope: &Scope) -> Vec<u8> {
     let mut info = Vec::with_capacity(64);
-    push_field(&mut info, PURPOSE_COLUMN.as_bytes());
+    push_field(&mut info, purpose.as_bytes());
     push_field(&mut info, &[alg]);
     push_scope(&mut info, scope);
     info

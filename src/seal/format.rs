@@ -28,7 +28,7 @@ pub const MAX_SEARCH_VERSION: u8 = 63;
 
 /// AES-256-GCM-SIV with a random nonce; search version 0.
 pub const ALG_SIV_RANDOM: u8 = 1;
-/// AES-256-GCM-SIV with a nonce derived from the normalised plaintext. Reserved.
+/// AES-256-GCM-SIV with a nonce derived from the plaintext; search versions 1 to 63.
 pub const ALG_SIV_SEARCH: u8 = 2;
 /// AES-256-GCM with a random nonce. Reserved.
 pub const ALG_GCM_RANDOM: u8 = 3;
@@ -102,7 +102,8 @@ impl<'a> Sealed<'a> {
         }
         match (alg, search_version) {
             (ALG_SIV_RANDOM, 0) => {}
-            (ALG_SIV_RANDOM, version) => return Err(SealError::UnknownSearchVersion(version)),
+            (ALG_SIV_SEARCH, 1..=MAX_SEARCH_VERSION) => {}
+            (ALG_SIV_RANDOM | ALG_SIV_SEARCH, version) => return Err(SealError::UnknownSearchVersion(version)),
             (other, _) => return Err(SealError::UnknownAlgorithm(other)),
         }
         let key = u32::from_be_bytes([k0, k1, k2, k3]);
@@ -226,9 +227,13 @@ mod tests {
         let mut bytes = sample(0);
         bytes[1] = 3;
         assert_eq!(Sealed::parse(&bytes).err(), Some(SealError::UnknownAlgorithm(3)));
-        bytes[1] = 1;
-        bytes[2] = 1;
-        assert_eq!(Sealed::parse(&bytes).err(), Some(SealError::UnknownSearchVersion(1)));
+        for (alg, version) in [(1, 1), (2, 0), (2, 64), (2, 255)] {
+            bytes[1] = alg;
+            bytes[2] = version;
+            assert_eq!(Sealed::parse(&bytes).err(), Some(SealError::UnknownSearchVersion(version)));
+        }
+        bytes[2] = 63;
+        assert!(Sealed::parse(&bytes).is_ok());
     }
 
     #[test]

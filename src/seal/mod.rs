@@ -7,6 +7,7 @@ pub mod direct;
 pub mod format;
 pub mod pad;
 pub mod scrub;
+pub mod search;
 #[cfg(test)]
 mod vectors;
 pub mod width;
@@ -15,6 +16,7 @@ pub use cipher::ColumnKey;
 pub use derive::DataKey;
 pub use format::{GUARD_PATTERN, Header, Sealed, guard_expression};
 pub use scrub::{looks_sealed, scrub};
+pub use search::SearchKey;
 pub use width::{direct_len_estimate, max_plaintext, max_plaintext_direct, sealed_len};
 
 /// What a value is bound to: the sealed-as names of its table and column.

@@ -50,15 +50,21 @@ fn run(text: &[u8]) -> Option<usize> {
     }
     // The byte form, as servers quote bytes that are not text: `\xA5\x01\x00…`, printable ones as they are;
     // or as hexadecimal digits.
-    if text.get(..8).is_some_and(|head| head.eq_ignore_ascii_case(b"\\xA5\\x01")) {
+    if [&b"\\xA5\\x01"[..], b"\\xA5\\x02", b"\\xA5\\x03"]
+        .iter()
+        .any(|lead| text.get(..8).is_some_and(|head| head.eq_ignore_ascii_case(lead)))
+    {
         return Some(text.iter().position(|byte| matches!(byte, b'\'' | b'"')).unwrap_or(text.len()));
     }
-    if text.get(..6).is_some_and(|head| head.eq_ignore_ascii_case(b"A50100")) {
+    if [&b"A501"[..], b"A502", b"A503"]
+        .iter()
+        .any(|lead| text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(lead)))
+    {
         let len = text.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(text.len());
         return (len >= 2 * MIN_RUN).then_some(len);
     }
     // Raw bytes.
-    if text.starts_with(&[0xA5, 0x01, 0x00]) {
+    if matches!(text, [0xA5, 1 | 3, 0, ..] | [0xA5, 2, 1..=super::format::MAX_SEARCH_VERSION, ..]) {
         return Some(text.len());
     }
     None
@@ -92,6 +98,25 @@ mod tests {
             scrubbed(r"Duplicate entry '\xA5\x01\x00ab\x02' for key 'k'").as_deref(),
             Some("Duplicate entry '(sealed value)' for key 'k'")
         );
+    }
+
+    #[test]
+    fn searchable_values_are_found_in_every_form() {
+        let text = format!("pQIB{}", &VALUE[4..]);
+        for (message, expected) in [
+            (format!("Duplicate entry '{text}' for key 'k'"), "Duplicate entry '(sealed value)' for key 'k'"),
+            (
+                r"Duplicate entry '\xA5\x02\x01ab\x02' for key 'k'".into(),
+                "Duplicate entry '(sealed value)' for key 'k'",
+            ),
+            (
+                "Duplicate entry 'A50201000102030405060708090A' for key 'k'".into(),
+                "Duplicate entry '(sealed value)' for key 'k'",
+            ),
+        ] {
+            assert_eq!(scrubbed(&message).as_deref(), Some(expected), "{message}");
+        }
+        assert!(looks_sealed(text.as_bytes()) && looks_sealed(b"\xA5\x02\x01 0123456789"));
     }
 
     #[test]

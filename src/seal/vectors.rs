@@ -3,12 +3,13 @@
 
 use serde::Deserialize;
 
-use super::{ColumnKey, DataKey, Plaintext, Scope, Sealed, format};
+use super::{ColumnKey, DataKey, Plaintext, Scope, Sealed, SearchKey, format};
 use crate::catalog::Physical;
 
 #[derive(Deserialize)]
 struct File {
     sealed: Vec<Vector>,
+    searchable: Vec<Searchable>,
     refused: Vec<Refused>,
 }
 
@@ -21,6 +22,20 @@ struct Vector {
     column: String,
     nonce: String,
     pad: Option<u32>,
+    plaintext: String,
+    bytes: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Searchable {
+    name: String,
+    data_key: String,
+    search_key: String,
+    search_version: u32,
+    key_id: u32,
+    table: String,
+    column: String,
     plaintext: String,
     bytes: String,
     text: String,
@@ -63,6 +78,29 @@ fn every_vector_seals_and_opens_as_recorded() {
         let sealed = Sealed::parse(&decoded).unwrap();
         assert_eq!(sealed.header.key_id, vector.key_id, "{}", vector.name);
         assert_eq!(key.open(&sealed).unwrap().expose(), plaintext.expose(), "{}", vector.name);
+    }
+}
+
+#[test]
+fn every_searchable_vector_seals_and_opens_as_recorded() {
+    let vectors = file().searchable;
+    assert!(vectors.len() >= 5);
+    for vector in vectors {
+        let key = key(&vector.data_key, vector.key_id, &vector.table, &vector.column);
+        let scope = Scope { table: vector.table.clone(), column: vector.column.clone() };
+        let search_key = DataKey::new(&unhex(&vector.search_key)).unwrap();
+        let search = SearchKey::derive(&search_key, vector.search_version, &scope).unwrap();
+        let plaintext = Plaintext::new(unhex(&vector.plaintext));
+        assert_eq!(key.seal_searchable(&search, &plaintext, Physical::Binary).unwrap(), unhex(&vector.bytes));
+        let stored = key.seal_searchable(&search, &plaintext, Physical::Text).unwrap();
+        assert_eq!(stored, vector.text.as_bytes(), "{}", vector.name);
+        let decoded = format::decode_stored(&stored, Physical::Text).unwrap();
+        assert_eq!(
+            key.open(&Sealed::parse(&decoded).unwrap()).unwrap().expose(),
+            plaintext.expose(),
+            "{}",
+            vector.name
+        );
     }
 }
 

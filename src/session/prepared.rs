@@ -13,7 +13,9 @@ use super::state::Known;
 use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
 use crate::seal::Plaintext;
 use crate::sql::charset::decode_to_utf8;
-use crate::sql::{Charset, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, RefusalCode, ResultRoles, SealParam};
+use crate::sql::{
+    COMPARED, Charset, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, RefusalCode, ResultRoles, SealParam,
+};
 use crate::wire::column::types;
 use crate::wire::command::{Answer, COM_STMT_CLOSE, COM_STMT_PREPARE};
 use crate::wire::err::ErrPacket;
@@ -75,7 +77,7 @@ enum LongData {
 #[derive(PartialEq, Eq)]
 struct Shape {
     edits: Vec<(Range<usize>, Vec<String>)>,
-    params: Vec<Option<(String, NullPolicy)>>,
+    params: Vec<Option<(String, NullPolicy, bool)>>,
     results: Vec<Vec<Option<String>>>,
 }
 
@@ -91,7 +93,7 @@ impl Shape {
         });
         let params = plan.params.iter().map(|role| match role {
             ParamRole::Plain => None,
-            ParamRole::Seal(param) => Some((place(&param.column), param.null)),
+            ParamRole::Seal(param) => Some((place(&param.column), param.null, param.row == COMPARED)),
         });
         let results = plan.statements.iter().map(|statement| match &statement.result {
             ResultRoles::Plain => Vec::new(),
@@ -486,6 +488,8 @@ impl Protected {
                 (Some(ParamValue::Inline(place)), Some(kind)) => {
                     let bytes = payload.get(place.value.clone()).unwrap_or_default();
                     match number::text_of(*kind, bytes, self.style) {
+                        // The server would compare numbers or times, and '007' would equal 7.
+                        Ok(Some(_)) if param.row == COMPARED => return Err(compared_with_number(param)),
                         Ok(Some(text)) => Plaintext::new(text.into_bytes()),
                         Ok(None) => self.string(param, *kind, bytes)?,
                         Err(_) => return Err(unsupported(param, "a value that is not of its type")),
@@ -517,9 +521,10 @@ impl Protected {
                         1366,
                         b"HY000",
                         format!(
-                            "Incorrect string value for column '{}' at row {} (sealwire SW-1806: not valid in the \
-                             session's character set)",
-                            param.column.name, param.row
+                            "Incorrect string value for column '{}'{} (sealwire SW-1806: not valid in the session's \
+                             character set)",
+                            param.column.name,
+                            at_row(param)
                         ),
                     )),
                 }
@@ -561,9 +566,23 @@ fn unsupported(param: &SealParam, what: &str) -> ErrPacket {
     sealwire_error(
         RefusalCode::ParameterType,
         format!(
-            "{what} is bound to the protected column {}.{} at row {}",
-            param.column.table, param.column.name, param.row
+            "{what} is bound to the protected column {}.{}{}",
+            param.column.table,
+            param.column.name,
+            at_row(param)
         ),
+    )
+}
+
+fn at_row(param: &SealParam) -> String {
+    if param.row == COMPARED { String::new() } else { format!(" at row {}", param.row) }
+}
+
+fn compared_with_number(param: &SealParam) -> ErrPacket {
+    let (table, column) = (&param.column.table, &param.column.name);
+    sealwire_error(
+        RefusalCode::ComparedWith,
+        format!("a number or time is bound to a placeholder that protected column {table}.{column} is compared with"),
     )
 }
 

@@ -10,7 +10,9 @@ use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, Sna
 use crate::keys::{KeyError, Keys};
 use crate::seal::Plaintext;
 use crate::sql::splice::{sealed_literals, splice};
-use crate::sql::{Charset, Context, Outcome, Pass, Plan, Protocol, RefusalCode, ResultRoles, SqlMode, analyse};
+use crate::sql::{
+    COMPARED, Charset, Context, Outcome, Pass, Plan, Protocol, RefusalCode, ResultRoles, SqlMode, analyse,
+};
 use crate::wire::attributes;
 use crate::wire::command::COM_QUERY;
 use crate::wire::err::ErrPacket;
@@ -232,7 +234,7 @@ pub async fn seal(
     };
     for ((column, row), stored) in places.iter().zip(&sealed) {
         // Sealed text is ASCII: characters and bytes are the same number.
-        if fits(stored.len() as u64, column.width) {
+        if *row == COMPARED || fits(stored.len() as u64, column.width) {
             continue;
         }
         let snapshot = match catalog.refresh().await {

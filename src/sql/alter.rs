@@ -260,7 +260,7 @@ fn add(live: &Live<'_>, table: &Table, change: Range<usize>) -> Result<(), Refus
         || (live.is(n, "constraint") && key.is_some());
     if is_key {
         let columns = change.start..change.clone().find(|k| live.is(*k, "references")).unwrap_or(change.end);
-        return match protected_column_in(live, table, columns.clone().filter_parenthesised(live)) {
+        return match unindexable_in(live, table, columns.clone().filter_parenthesised(live), change.clone()) {
             Some(k) => Err(live.refuse(RefusalCode::KeyOverProtected, format!("{}.{}", table.name, live.shown(k)), k)),
             None => Ok(()),
         };
@@ -270,6 +270,29 @@ fn add(live: &Live<'_>, table: &Table, change: Range<usize>) -> Result<(), Refus
         return Ok(());
     }
     depends(live, table, n..change.end)
+}
+
+/// The first protected column of `columns` that an index must not hold. `definition` is all of it: a plain
+/// index (UNIQUE and PRIMARY among them) may hold searchable columns as they are, since equal values of
+/// these are stored alike.
+pub(super) fn unindexable_in(
+    live: &Live<'_>,
+    table: &Table,
+    columns: Range<usize>,
+    definition: Range<usize>,
+) -> Option<usize> {
+    let plain = !definition.clone().any(|k| live.any(k, &["fulltext", "spatial", "vector", "foreign", "references"]))
+        // `((expression))`.
+        && !definition.clone().any(|k| live.op(k, "(") && live.op(k + 1, "("))
+        // `(function(column))`; a prefix length stands behind the column.
+        && !columns.clone().any(|k| {
+            live.op(k, "(") && k > columns.start && protected_column_in(live, table, k - 1..k).is_none()
+                && protected_column_in(live, table, k + 1..live.closing(k)).is_some()
+        });
+    columns.clone().find(|k| {
+        let named = live.name(*k).and_then(|name| table.column(&name)?.protected.clone());
+        named.is_some_and(|column| !(plain && column.searchable()))
+    })
 }
 
 /// The tokens from the first parenthesis on: an index may have the name of a column.

@@ -122,7 +122,7 @@ pub(super) fn create(live: &Live<'_>) -> Decision {
     }
     if live.is(n, "index") {
         let on = live.find(n, &["on"]).unwrap_or(live.len());
-        return index(live, on + 1);
+        return index(live, on + 1, n);
     }
     if live.any(n, WITH_BODY) {
         let what = format!("{} in a routine, trigger or event", live.shown(mention));
@@ -143,7 +143,7 @@ fn view(live: &Live<'_>, n: usize) -> Decision {
 }
 
 /// `CREATE INDEX … ON name (columns)`, from the name on.
-fn index(live: &Live<'_>, n: usize) -> Decision {
+fn index(live: &Live<'_>, n: usize, create: usize) -> Decision {
     let Some(name) = live.qualified(n) else {
         return live.refuse(RefusalCode::DdlNotUnderstood, "CREATE INDEX", n).into();
     };
@@ -155,7 +155,7 @@ fn index(live: &Live<'_>, n: usize) -> Decision {
         }
         _ => return pass_ddl(),
     };
-    match alter::protected_column_in(live, &table, name.next..live.len()) {
+    match alter::unindexable_in(live, &table, name.next..live.len(), create.saturating_sub(1)..live.len()) {
         Some(k) if !table.allow_ddl => live
             .refuse(RefusalCode::KeyOverProtected, format!("an index over {}.{}", table.name, live.shown(k)), k)
             .into(),

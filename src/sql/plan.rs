@@ -125,9 +125,13 @@ pub enum Piece {
 pub struct SealedLiteral {
     pub column: Arc<ProtectedColumn>,
     pub value: Plaintext,
-    /// The row of the statement as MySQL counts it in 1406, from 1.
+    /// The row of the statement as MySQL counts it in 1406, from 1; or [`COMPARED`].
     pub row: u32,
 }
+
+/// Stands for the row of a value that is compared with a column's values, and not stored: however long it
+/// is, the column need not hold it.
+pub const COMPARED: u32 = 0;
 
 #[derive(Clone)]
 pub enum ParamRole {
@@ -138,6 +142,7 @@ pub enum ParamRole {
 #[derive(Clone)]
 pub struct SealParam {
     pub column: Arc<ProtectedColumn>,
+    /// As [`SealedLiteral::row`].
     pub row: u32,
     pub null: NullPolicy,
 }

@@ -103,11 +103,11 @@ codes! {
         "The database holds sealed values: functions, operators and casts would work on those.",
         "select the column itself and compute in the application";
     Comparison = 1202, 1235, "42000", "A search over a protected column",
-        "Sealed values are different each time, so comparing with them finds nothing.",
-        "search by another column; IS [NOT] NULL is allowed";
+        "Without `search: exact` a value is sealed differently each time, so comparing finds nothing; with it the server can tell whether two values are equal (=, <=>, <>, IN), and nothing else: not LIKE, <, BETWEEN, REGEXP.",
+        "search by another column, or for equality with search: exact; IS [NOT] NULL is allowed";
     Grouping = 1203, 1235, "42000", "Grouping, DISTINCT or a set operation over a protected column",
-        "Equal values have different sealed forms, so the server would keep them apart.",
-        "group by another column, or use UNION ALL";
+        "Without `search: exact` equal values have different sealed forms, so the server would keep them apart.",
+        "group by another column, use UNION ALL, or give the column search: exact";
     Ordering = 1204, 1235, "42000", "ORDER BY over a protected column",
         "The order of sealed values says nothing about the values.",
         "order by another column, or sort in the application";
@@ -124,8 +124,11 @@ codes! {
         "The catalog has no such column in any table that the statement names.",
         "correct the name; after DDL made around the proxy try again";
     WindowFunction = 1209, 1235, "42000", "A window over a protected column",
-        "Partitions and orders of sealed values say nothing about the values.",
+        "The order of sealed values says nothing about the values, and without `search: exact` partitions do not either.",
         "use other columns in the window";
+    ComparedWith = 1210, 1235, "42000", "A searchable column is compared with something that cannot be sealed",
+        "Only string literals, placeholders, NULL and the same column are compared as the column's values are stored. A number would make the server compare numbers, and an expression is only known to it.",
+        "compare with a string literal or a string parameter";
 
     // 13xx: data flows.
     FlowToColumn = 1301, 1235, "42000", "A protected column flows into another column",
@@ -185,7 +188,7 @@ codes! {
         "The sealed values would be lost.",
         "set allow_ddl for its protected tables";
     KeyOverProtected = 1407, 1235, "42000", "An index or constraint over a protected column",
-        "Equal values have different sealed forms: UNIQUE, PRIMARY and FOREIGN KEY would not mean what they say, and an index finds nothing.",
+        "Without `search: exact` equal values have different sealed forms: UNIQUE, PRIMARY and FOREIGN KEY would not mean what they say, and an index finds nothing. With it FULLTEXT, SPATIAL and FOREIGN KEY and keys over expressions still do not.",
         "leave the column out";
     ProtectedDefault = 1408, 1235, "42000", "A default or generated value of a protected column would be raw",
         "The server would store the default unsealed.",

@@ -7,19 +7,20 @@ use crate::catalog::{
     Column, ColumnDefault, Physical, ProtectedColumn, Routine, ServerFlavor, ServerVersion, Snapshot, Table, TableKind,
     Watched, Width,
 };
-use crate::config::{EmptyPolicy, KmsMode, TableName};
+use crate::config::{EmptyPolicy, KmsMode, Search, TableName};
 use crate::seal::Scope;
 use crate::sql::{Charset, Context, Protocol, SqlMode};
 
-/// `name type[!][=default]`, comma separated: `*` after the name protects, `!` is NOT NULL, `~` is invisible,
+/// `name type[!][=default]`, comma separated: `*` after the name protects, `%` makes searchable beside, `!` is NOT NULL, `~` is invisible,
 /// `=x` a literal default, `=x()` an expression.
 fn columns(table: &TableName, text: &str) -> Vec<Column> {
     text.split(", ")
         .map(|spec| {
             let (head, default) = spec.split_once('=').map_or((spec, None), |(h, d)| (h, Some(d)));
             let (name, data_type) = head.split_once(' ').unwrap();
-            let protects = name.ends_with('*');
-            let name = name.trim_end_matches('*').to_owned();
+            let searchable = name.ends_with('%');
+            let protects = searchable || name.ends_with('*');
+            let name = name.trim_end_matches(['*', '%']).to_owned();
             let nullable = !data_type.contains('!');
             let invisible = data_type.contains('~');
             let data_type = data_type.trim_matches(['!', '~']).to_owned();
@@ -54,6 +55,7 @@ fn columns(table: &TableName, text: &str) -> Vec<Column> {
                         empty: EmptyPolicy::Refuse,
                         pad: None,
                         nullable,
+                        search: if searchable { Search::Exact } else { Search::None },
                     })
                 }),
             }
@@ -110,6 +112,8 @@ pub fn snapshot() -> Snapshot {
     add("isam", "id int!, name* varchar!, note varchar", "MyISAM", None, &[]);
     add("tokens", "id int!, token* varchar=uuid(), note varchar", "InnoDB", None, &[]);
     add("blobs", "id int!, data* varbinary", "InnoDB", None, &[]);
+    add("accounts", "id int!, tax% varchar, iban% varchar!, email* varchar, note varchar", "InnoDB", None, &[]);
+    add("vaults", "id int!, data% varbinary, note varchar", "InnoDB", None, &[]);
     add("hidden", "id int!, secret* varchar~, note varchar", "InnoDB", None, &[]);
     add("logged", "id int!, email* varchar", "InnoDB", None, &["logged_ai"]);
     add("audit", "id int!, line varchar", "InnoDB", None, &[]);

@@ -103,6 +103,44 @@ on_every_server! {
         assert!(text.contains("gone: the server has no such table"), "{text}");
     }
 
+    async fn what_a_searchable_column_changes_for_the_application_is_said(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut conn = schema.direct().await;
+        conn.query_drop(
+            "CREATE TABLE users (a varchar(191) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, \
+             b varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci, c varbinary(300), UNIQUE KEY b (b), \
+             KEY c (c), KEY short (a(9)))",
+        ).await.unwrap();
+        let tables = |compare: &str| format!(
+            "  {}.users: {{ columns: {{ a: {{ search: exact }}, b: {{ search: exact{compare} }}, c: {{ search: exact }} }} }}",
+            schema.name
+        );
+        let (text, status) = control(&schema, &tables(""));
+        assert_eq!(status, Some(1), "{text}");
+        let error = text.lines().find(|line| line.starts_with("error")).unwrap();
+        assert!(error.contains("users.b: it is searchable but has the collation utf8mb4_general_ci"), "{text}");
+        assert!(text.contains("add `compare: binary`") && text.contains("utf8mb4_bin"), "{text}");
+        let (text, status) = control(&schema, &tables(", compare: binary"));
+        assert_eq!(status, Some(0), "{text}");
+        for (place, expected) in [
+            ("users.b: ", "'Bob' is no longer equal to 'bob'"),
+            ("users.a: ", "takes 'a' and 'a ' for equal"),
+            ("users.a: ", "the index short takes fewer than the first 20 characters"),
+        ] {
+            assert!(text.lines().any(|line| line.contains(place) && line.contains(expected)), "{expected}\n{text}");
+        }
+        assert!(!text.contains("users.c:") && !text.contains("users.b: it is part"), "{text}");
+        // As it was sealed before.
+        let old = "pQEAAQIDBAUGBwgJCgsMAAAAB+QwBzLUbbrLG4aboQa1OG/Gw6+s+fTAIJR/XkpGkLHs.";
+        conn.query_drop(format!("INSERT INTO users VALUES ('x', '{old}', x'a50100ffff')")).await.unwrap();
+        let (text, _) = control(&schema, &tables(", compare: binary"));
+        for column in ["b", "c"] {
+            let place = format!("users.{column}: it holds values that were sealed before it was searchable");
+            assert!(text.contains(&place), "{text}");
+        }
+        assert!(!text.contains("users.a: it holds"), "{text}");
+    }
+
     async fn privileges_that_the_control_user_lacks_are_errors(backend: Backend) {
         let schema = Schema::create(&backend).await;
         let mut conn = schema.direct().await;

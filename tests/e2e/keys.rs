@@ -71,6 +71,7 @@ fn column(schema: &Schema, table: &str, name: &str, mode: KmsMode, physical: Phy
         width: Width::Characters(255),
         empty: EmptyPolicy::Refuse,
         pad: None,
+        search: sealwire::config::Search::None,
         nullable: true,
     })
 }

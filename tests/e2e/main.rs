@@ -24,6 +24,7 @@ mod parameters;
 mod refusal;
 mod relay;
 mod sealing;
+mod searching;
 mod servers;
 mod tls;
 mod width;

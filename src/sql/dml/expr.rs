@@ -5,6 +5,7 @@ use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, UnaryOperator, Value as Lit
 
 use std::ops::Range;
 
+use super::compare::is_equality;
 use super::planner::Planner;
 use super::scope::Chain;
 use super::value::{Constant, Prefix, Value, same_column};
@@ -86,17 +87,12 @@ impl Planner<'_> {
             | Expr::IsUnknown(e)
             | Expr::IsNotUnknown(e) => self.all_plain([&**e], chain, "a truth test"),
             Expr::InList { expr, list, .. } => {
-                self.compared(expr, chain, "IN")?;
-                list.iter().try_for_each(|e| self.compared(e, chain, "IN"))?;
-                Ok(Value::Plain)
+                let operands: Vec<&Expr> = std::iter::once(&**expr).chain(list).collect();
+                self.equal(&operands, chain, "IN")
             }
             Expr::InSubquery { expr, subquery, .. } => {
-                self.compared(expr, chain, "IN")?;
                 let outputs = self.query(subquery, Some(chain))?;
-                match outputs.first_sealed() {
-                    Some(column) => Err(why::comparison(column, "IN (SELECT ...)")),
-                    None => Ok(Value::Plain),
-                }
+                self.equal_to_query(expr, &outputs, chain, "IN (SELECT ...)")
             }
             Expr::Between { expr, low, high, .. } => {
                 // `a BETWEEN b AND c IS NULL` tests the whole, not c.
@@ -121,6 +117,11 @@ impl Planner<'_> {
                 self.compared(pattern, chain, "REGEXP")?;
                 Ok(Value::Plain)
             }
+            Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right }
+                if is_equality(compare_op) && matches!(**right, Expr::Subquery(_)) =>
+            {
+                self.equal(&[&**left, &**right], chain, "a comparison")
+            }
             Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
                 self.compared(left, chain, "a comparison")?;
                 self.compared(right, chain, "a comparison")?;
@@ -129,11 +130,14 @@ impl Planner<'_> {
             Expr::UnaryOp { op, expr: inner } => self.unary(op, inner, chain),
             Expr::Case { operand, conditions, else_result, .. } => {
                 if let Some(operand) = operand {
-                    self.compared(operand, chain, "CASE")?;
+                    let operands = std::iter::once(&**operand).chain(conditions.iter().map(|c| &c.condition));
+                    self.equal(&operands.collect::<Vec<_>>(), chain, "CASE")?;
                 }
                 let mut branches = Vec::with_capacity(conditions.len() + 1);
                 for CaseWhen { condition, result } in conditions {
-                    self.compared(condition, chain, "WHEN")?;
+                    if operand.is_none() {
+                        self.compared(condition, chain, "WHEN")?;
+                    }
                     branches.push(self.expr(result, chain)?);
                 }
                 branches.push(match else_result {
@@ -205,7 +209,8 @@ impl Planner<'_> {
     fn binary(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr, chain: &Chain<'_>) -> Result<Value, Refusal> {
         use BinaryOperator as Op;
         match op {
-            Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq | Op::Spaceship | Op::Regexp => {
+            op if is_equality(op) => return self.equal(&[left, right], chain, "a comparison"),
+            Op::Lt | Op::LtEq | Op::Gt | Op::GtEq | Op::Regexp => {
                 self.compared(left, chain, "a comparison")?;
                 self.compared(right, chain, "a comparison")?;
             }
@@ -270,10 +275,16 @@ impl Planner<'_> {
                 Ok(Value::Constant(Constant { at, prefix: Some(prefix) }))
             }
             UnaryOperator::Not | UnaryOperator::BangNot | UnaryOperator::BitwiseNot => {
-                // HIGH_NOT_PRECEDENCE: `NOT a IS NULL` is `(NOT a) IS NULL`, likewise `!a IS NULL`.
+                // HIGH_NOT_PRECEDENCE: `NOT a IS NULL` is `(NOT a) IS NULL`, likewise `!a IS NULL`, `!a = b`.
                 let binds_tighter = self.ctx.sql_mode.high_not_precedence || *op != UnaryOperator::Not;
-                if binds_tighter && matches!(inner, Expr::IsNull(_) | Expr::IsNotNull(_)) && chain.protects() {
-                    return Err(why::not_understood("a negation before IS NULL without parentheses"));
+                let test = match inner {
+                    Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::InList { .. } | Expr::InSubquery { .. } => true,
+                    Expr::AnyOp { .. } | Expr::AllOp { .. } => true,
+                    Expr::BinaryOp { op, .. } => is_equality(op),
+                    _ => false,
+                };
+                if binds_tighter && test && chain.protects() {
+                    return Err(why::not_understood("a negation before a test without parentheses"));
                 }
                 self.all_plain([inner], chain, "an operator")
             }

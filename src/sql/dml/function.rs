@@ -89,6 +89,14 @@ impl Planner<'_> {
             {
                 self.all_plain(rest.iter().copied(), chain, &upper)
             }
+            ("COUNT", _) if distinct => {
+                for arg in &args {
+                    if let Some(column) = self.expr(arg, chain)?.unsearchable() {
+                        return Err(why::at(why::aggregate(column, "COUNT(DISTINCT)"), self.expr_span(arg)));
+                    }
+                }
+                Ok(Value::Plain)
+            }
             (
                 "MIN" | "MAX" | "SUM" | "AVG" | "COUNT" | "GROUP_CONCAT" | "BIT_AND" | "BIT_OR" | "BIT_XOR" | "STD"
                 | "STDDEV" | "VARIANCE" | "JSON_ARRAYAGG" | "JSON_OBJECTAGG",
@@ -133,8 +141,12 @@ impl Planner<'_> {
     }
 
     pub(super) fn window_spec(&mut self, spec: &WindowSpec, chain: &Chain<'_>) -> Result<(), Refusal> {
-        let exprs = spec.partition_by.iter().chain(spec.order_by.iter().map(|o| &o.expr));
-        for expr in exprs {
+        for expr in &spec.partition_by {
+            if let Some(column) = self.expr(expr, chain)?.unsearchable() {
+                return Err(why::at(why::window(column), self.expr_span(expr)));
+            }
+        }
+        for expr in spec.order_by.iter().map(|o| &o.expr) {
             if let Value::Sealed(column) = self.expr(expr, chain)? {
                 return Err(why::at(why::window(&column), self.expr_span(expr)));
             }

@@ -5,6 +5,7 @@
 //! * [`insert`], [`update`], [`assign`], [`constant`]: what is written, and how it is sealed.
 //! * [`why`]: the refusals.
 mod assign;
+mod compare;
 mod constant;
 mod expr;
 mod function;

@@ -191,18 +191,22 @@ impl Planner<'_> {
             }
             return Ok(Outputs { columns, unknown });
         };
-        if !keeps_all {
-            return Err(why::grouping(&column, "a set operation that removes duplicates"));
+        if !keeps_all && let Some(column) = left.first_unsearchable().or(right.first_unsearchable()) {
+            return Err(why::grouping(column, "a set operation that removes duplicates"));
         }
         if left.unknown || right.unknown {
             return Err(why::unknown_star(&column));
         }
         if left.columns.len() != right.columns.len() {
-            return Err(why::mixed(&column, "UNION ALL"));
+            return Err(why::mixed(&column, "UNION"));
         }
         let mut columns = Vec::with_capacity(left.columns.len());
         for (l, r) in left.columns.into_iter().zip(right.columns) {
-            let value = self.merge(vec![l.value, r.value], "UNION ALL")?;
+            // The server names the column after the constant, which would be a sealed one.
+            if l.name.is_none() && r.value.sealed().is_some() && !matches!(l.value, Value::Sealed(_) | Value::Null) {
+                return Err(why::unnamed_constant());
+            }
+            let value = self.merge(vec![l.value, r.value], "UNION")?;
             columns.push(Output { name: l.name, value });
         }
         Ok(Outputs { columns, unknown: false })
@@ -265,7 +269,7 @@ impl Planner<'_> {
             Some(Distinct::Distinct) => true,
             Some(Distinct::On(_)) => return Err(why::not_understood("DISTINCT ON")),
         };
-        if distinct && let Some(column) = outputs.first_sealed() {
+        if distinct && let Some(column) = outputs.first_unsearchable() {
             return Err(why::grouping(column, "DISTINCT"));
         }
         let grouped = self.group_by(group_by, &scope, &outputs, outer)?;
@@ -399,7 +403,7 @@ impl Planner<'_> {
         outputs: &Outputs,
         outer: Option<&Chain<'_>>,
     ) -> Result<(), Refusal> {
-        if let Some(column) = self.item(expr, scope, outputs, outer)?.sealed() {
+        if let Some(column) = self.item(expr, scope, outputs, outer)?.unsearchable() {
             return Err(why::at(why::grouping(column, "GROUP BY"), self.expr_span(expr)));
         }
         Ok(())
@@ -439,7 +443,8 @@ impl Planner<'_> {
         match bare(expr) {
             // MariaDB takes a bound integer for a position.
             Expr::Value(v) if matches!(v.value, Literal::Placeholder(_)) => {
-                Ok(outputs.first_sealed().cloned().map_or(value, Value::Sealed))
+                let any = outputs.first_unsearchable().or(outputs.first_sealed());
+                Ok(any.cloned().map_or(value, Value::Sealed))
             }
             Expr::Value(v) => {
                 let Literal::Number(digits, _) = &v.value else {

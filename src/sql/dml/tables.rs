@@ -7,7 +7,7 @@ use sqlparser::ast::{Join, JoinConstraint, JoinOperator, ObjectName, TableAlias,
 
 use super::planner::{CteBody, Planner};
 use super::scope::{Chain, Relation, RelationColumn, Scope, Visible, same_name};
-use super::value::{Outputs, Value};
+use super::value::{Outputs, Value, same_column};
 use super::why;
 use crate::catalog::{Table, TableKind, Watched};
 use crate::config::TableName;
@@ -328,16 +328,21 @@ fn merge_columns(left: Scope, right: Scope, names: &[String], is_right: bool, cl
     let mut merged = Vec::with_capacity(names.len());
     for name in names {
         let (l, r) = (matching(&left, name), matching(&right, name));
-        if let Some(column) = l.iter().chain(&r).find_map(|v| v.column.value.sealed()) {
-            return Err(why::comparison(column, clause));
+        let sealed = l.iter().chain(&r).find_map(|v| v.column.value.sealed());
+        if let Some(column) = sealed {
+            let alike = |v: &Visible| v.column.value.sealed().is_some_and(|other| same_column(other, column));
+            if !column.searchable() || !l.iter().chain(&r).all(alike) {
+                return Err(why::comparison(column, clause));
+            }
         }
+        let value = sealed.cloned().map_or(Value::Plain, Value::Sealed);
         let uncertain = left.open() || right.open();
         if (l.len() != 1 || r.len() != 1) && !uncertain {
             let sealed = left.sealed().or(right.sealed());
             return Err(sealed.map_or_else(|| why::not_understood(clause), |c| why::ambiguous(name, c)));
         }
         let relation = l.first().map_or(0, |v| v.relation);
-        let column = RelationColumn { name: Some(name.clone()), value: Value::Plain, invisible: false };
+        let column = RelationColumn { name: Some(name.clone()), value, invisible: false };
         merged.push(Visible { relation, column });
     }
     let unordered = left.unordered || right.unordered || (is_right && !names.is_empty());

@@ -9,6 +9,7 @@ use crate::sql::{Charset, Context, NullPolicy, ParamRole, Piece, Protocol, Refus
 mod accepted;
 mod queries;
 mod refused;
+mod searching;
 
 fn plan_in(sql: &[u8], ctx: &Context<'_>) -> Result<DmlPlan, DmlError> {
     let mode = LexMode::of(ctx);
@@ -79,6 +80,17 @@ fn refusal_in(sql: &str, change: impl FnOnce(&mut Context<'_>)) -> Result<Code, 
         Err(DmlError::Refusal(r)) => Ok(r.code),
         Err(e) => Err(explain(e)),
     }
+}
+
+fn refuses(cases: &[(Code, &str)]) {
+    let mut wrong = Vec::new();
+    for (code, sql) in cases {
+        match refusal_in(sql, |_| {}) {
+            Ok(found) if found == *code => {}
+            other => wrong.push(format!("{sql}\n    expected {code:?}, found {other:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// `-` for a plain result, otherwise each column's protected column or `.`.

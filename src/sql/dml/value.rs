@@ -44,6 +44,11 @@ impl Value {
         }
     }
 
+    /// The column of a sealed value that the server cannot compare.
+    pub fn unsearchable(&self) -> Option<&Arc<ProtectedColumn>> {
+        self.sealed().filter(|column| !column.searchable())
+    }
+
     /// What is left of a value once it became a column of a derived table or the result of a
     /// subquery: constants are then out of reach.
     pub fn settled(self) -> Value {
@@ -78,5 +83,10 @@ pub(super) struct Outputs {
 impl Outputs {
     pub fn first_sealed(&self) -> Option<&Arc<ProtectedColumn>> {
         self.columns.iter().find_map(|c| c.value.sealed())
+    }
+
+    /// A column whose equal values the server does not know for equal.
+    pub fn first_unsearchable(&self) -> Option<&Arc<ProtectedColumn>> {
+        self.columns.iter().find_map(|c| c.value.unsearchable())
     }
 }

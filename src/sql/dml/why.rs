@@ -39,6 +39,16 @@ pub(super) fn comparison(column: &ProtectedColumn, clause: &str) -> Refusal {
     over(Code::Comparison, clause, column)
 }
 
+pub(super) fn compared_with(column: &ProtectedColumn, what: &str) -> Refusal {
+    let message = format!("protected column {}.{} is compared with {what}", column.table, column.name);
+    refuse(Code::ComparedWith, message)
+}
+
+pub(super) fn compared_columns(column: &ProtectedColumn, other: &ProtectedColumn) -> Refusal {
+    let what = format!("protected column {}.{}, whose values are sealed with another key", other.table, other.name);
+    compared_with(column, &what)
+}
+
 pub(super) fn grouping(column: &ProtectedColumn, clause: &str) -> Refusal {
     over(Code::Grouping, clause, column)
 }

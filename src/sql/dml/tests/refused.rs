@@ -2,17 +2,6 @@
 
 use super::*;
 
-fn refuses(cases: &[(Code, &str)]) {
-    let mut wrong = Vec::new();
-    for (code, sql) in cases {
-        match refusal_in(sql, |_| {}) {
-            Ok(found) if found == *code => {}
-            other => wrong.push(format!("{sql}\n    expected {code:?}, found {other:?}")),
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
 #[test]
 fn searches_are_refused() {
     refuses(&[
