@@ -1,5 +1,5 @@
 # `make demo` shows what Sealwire does; `make test` proves it. `make` alone lists everything.
-.PHONY: help demo test lint bench servers-start servers-stop
+.PHONY: help demo test lint bench canary servers-start servers-stop
 
 SHELL := /bin/bash
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -28,3 +28,6 @@ servers-start: ## start the test servers and leave them running
 
 servers-stop: ## stop them
 	tests/support/servers.sh stop target/servers
+
+canary: ## the leak oracle: a corpus of statements on protected tables against an unprotected twin; ARGS="--limit 1000"
+	tests/canary/run.sh $(ARGS)

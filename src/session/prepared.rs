@@ -165,6 +165,8 @@ impl Session {
         let mut command = vec![COM_STMT_PREPARE];
         command.extend_from_slice(&spliced);
         let shape = Shape::of(&plan);
+        // MariaDB tells the columns of RETURNING only when the statement runs.
+        let returning = plan.statements.first().is_some_and(|s| matches!(s.verb, "INSERT" | "REPLACE" | "DELETE"));
         let results: Vec<ResultRoles> = plan.statements.into_iter().map(|statement| statement.result).collect();
         let mark = self.client.mark();
         // Until the server's counts are known to be the plan's, nothing goes out.
@@ -179,7 +181,7 @@ impl Session {
             _ => None,
         };
         if usize::from(parameters) != plan.params.len()
-            || planned.is_some_and(|planned| planned != usize::from(columns))
+            || planned.is_some_and(|planned| planned != usize::from(columns) && !(returning && columns == 0))
         {
             self.client.take_back(mark);
             self.client.sequence = 1;

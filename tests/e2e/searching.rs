@@ -227,6 +227,28 @@ on_every_server! {
         }
     }
 
+    async fn prepared_statements_return_the_rows_they_write(backend: Backend) {
+        if !backend.is_mariadb() {
+            return;
+        }
+        let (_schema, proxy) = twins(&backend).await;
+        let mut app = proxy.connect().await;
+        for (statement, params) in [
+            ("INSERT INTO {t} (tax, iban) VALUES (?, ?), (?, 'DE2') RETURNING id, tax, iban AS i", vec!["a", "DE1", "b"]),
+            ("REPLACE INTO {t} (tax, iban) VALUES ('c', ?) RETURNING *", vec!["DE1"]),
+            ("DELETE FROM {t} WHERE tax = ? RETURNING iban, tax", vec!["b"]),
+        ] {
+            let mut answers: Vec<Vec<Vec<Value>>> = Vec::new();
+            for table in ["accounts", "plain"] {
+                let rows: Vec<Row> = app.exec(on(table, statement), params.clone()).await
+                    .unwrap_or_else(|error| panic!("{statement} on {table}: {error}"));
+                answers.push(rows.into_iter().map(Row::unwrap).collect());
+            }
+            assert!(!answers[0].is_empty());
+            assert_eq!(answers[0], answers[1], "{statement}");
+        }
+    }
+
     async fn what_is_compared_reaches_neither_logs_nor_files(backend: Backend) {
         let (schema, proxy) = twins(&backend).await;
         let mut app = proxy.connect().await;
