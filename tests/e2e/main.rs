@@ -21,6 +21,7 @@ mod crash;
 mod keys;
 mod kms;
 mod parameters;
+mod recover;
 mod refusal;
 mod relay;
 mod sealing;
