@@ -18,6 +18,7 @@ mod catalog;
 mod check;
 mod commands;
 mod crash;
+mod cursors;
 mod keys;
 mod kms;
 mod parameters;

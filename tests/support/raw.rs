@@ -438,6 +438,44 @@ impl Raw {
         }
     }
 
+    /// What an execution that asks for a cursor answers: definitions, and the status behind them. Where there is
+    /// no cursor, the rows and their end.
+    pub async fn cursor(&mut self) -> (Vec<Vec<u8>>, Done, Option<Vec<Vec<u8>>>) {
+        let first = self.read().await;
+        self.cursor_after(first).await
+    }
+
+    /// As [`Raw::cursor`], behind the first packet.
+    pub async fn cursor_after(&mut self, first: Vec<u8>) -> (Vec<Vec<u8>>, Done, Option<Vec<Vec<u8>>>) {
+        assert!(first[0] != 0xFF, "{:?}", ok_or_err(&first));
+        let count = lenenc(&mut first.as_slice());
+        let mut columns = Vec::new();
+        for _ in 0..count {
+            columns.push(self.read().await);
+        }
+        let done = |packet: &[u8]| match packet.len() {
+            5 => eof(packet),
+            _ => ok_or_err(packet).ok().clone(),
+        };
+        let mut rows = Vec::new();
+        let mut definitions_ended = self.has(caps::DEPRECATE_EOF);
+        loop {
+            let packet = self.read().await;
+            if packet[0] != 0xFE || packet.len() >= MAX_PAYLOAD {
+                rows.push(packet);
+                continue;
+            }
+            let end = done(&packet);
+            if end.status & status::CURSOR_EXISTS != 0 {
+                return (columns, end, None);
+            }
+            if definitions_ended {
+                return (columns, end, Some(rows));
+            }
+            definitions_ended = true;
+        }
+    }
+
     /// COM_STMT_PREPARE; `Err` holds the ERR.
     pub async fn prepare(&mut self, text: impl AsRef<[u8]>) -> Result<Prepared, Reply> {
         self.send(&[&[0x16], text.as_ref()].concat()).await;
