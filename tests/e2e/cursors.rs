@@ -23,10 +23,10 @@ async fn tables(backend: &Backend) -> (Schema, Proxy) {
 
 async fn fill(raw: &mut Raw) {
     for table in ["sealed", "plain"] {
-        let rows: Vec<String> = (1..=20)
+        let rows: Vec<String> = (1..=20usize)
             .map(|id| {
-                let email = if id % 5 == 0 { "NULL".into() } else { format!("'{}'", "e".repeat(id as usize * 3 % 50)) };
-                format!("({id}, {email}, {}, '2024-02-29 12:34:{id:02}', x'{id:04x}')", i64::from(id) * 1_000_000_007)
+                let email = if id % 5 == 0 { "NULL".into() } else { format!("'{}'", "e".repeat(id * 3 % 50)) };
+                format!("({id}, {email}, {}, '2024-02-29 12:34:{id:02}', x'{id:04x}')", id * 1_000_000_007)
             })
             .collect();
         raw.one(format!("INSERT INTO {table} VALUES {}", rows.join(","))).await.ok();

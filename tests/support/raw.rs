@@ -409,13 +409,19 @@ impl Raw {
                 for _ in 0..count {
                     columns.push(self.read().await);
                 }
+                let mut out_params = false;
                 if !self.has(caps::DEPRECATE_EOF) {
                     let done = eof(&self.read().await);
+                    out_params = done.status & status::PS_OUT_PARAMS != 0;
                     if done.status & status::CURSOR_EXISTS != 0 {
                         return Reply::Rows { columns, rows: Vec::new(), end: Some(done), error: None };
                     }
                 }
-                let (rows, end, error) = self.rows().await;
+                let (rows, mut end, error) = self.rows().await;
+                // MySQL says it in the first EOF only, and clients keep that one's status.
+                if let Some(end) = end.as_mut().filter(|_| out_params) {
+                    end.status |= status::MORE_RESULTS | status::PS_OUT_PARAMS;
+                }
                 Reply::Rows { columns, rows, end, error }
             }
         }
