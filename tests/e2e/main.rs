@@ -29,4 +29,5 @@ mod sealing;
 mod searching;
 mod servers;
 mod tls;
+mod tracking;
 mod width;
