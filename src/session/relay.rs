@@ -235,11 +235,9 @@ impl Session {
         if tracked {
             self.state.apply(&ok.changes()?);
         }
-        if tracked && self.client_capabilities & CLIENT_SESSION_TRACK != 0 {
-            return Ok(ok.encode_without_redirect()?);
-        }
+        let strip = tracked && self.client_capabilities & CLIENT_SESSION_TRACK == 0;
         let differs = !ok.info.is_empty() || ok.status & SERVER_SESSION_STATE_CHANGED != 0;
-        Ok((tracked && differs).then(|| ok.encode_without_session_track()))
+        Ok((strip && differs).then(|| ok.encode_without_session_track()))
     }
 
     /// Opens and sends the rows gathered so far.
