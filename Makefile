@@ -1,5 +1,5 @@
 # `make demo` shows what Sealwire does; `make test` proves it. `make` alone lists everything.
-.PHONY: help demo test lint bench canary servers-start servers-stop
+.PHONY: help demo test lint lint-deploy bench canary servers-start servers-stop
 
 SHELL := /bin/bash
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -17,6 +17,9 @@ test: ## unit and end-to-end tests on MariaDB 10.11, MySQL 9.7 and a KMS emulato
 
 lint: ## formatting, clippy with warnings denied, dependencies' licences and sources
 	.ci/lint
+
+lint-deploy: ## cfn-lint over the CloudFormation template, and whether Terraform makes the same policies
+	deploy/lint
 
 bench: ## point selects and memory: direct, HAProxy in TCP mode, Sealwire
 	benches/bench.sh

@@ -1,7 +1,6 @@
 //! The command line: one file per subcommand.
 
 pub mod check;
-pub mod explain;
 mod paint;
 pub mod run;
 
@@ -33,8 +32,6 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Show what would become of a statement, or of the statements of a log
-    Explain(explain::Options),
     /// Serve: listen for MySQL clients and relay them to the database
     Run {
         /// The configuration file
@@ -68,8 +65,6 @@ pub enum Failure {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Listen(#[from] ListenError),
-    #[error("{0}")]
-    Input(String),
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
@@ -80,7 +75,6 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Check { config } => check::check(&config),
-        Command::Explain(options) => explain::explain(options),
         Command::Run { config } => run::run(&config),
     };
     match outcome {

@@ -311,8 +311,8 @@ fn passes_under_any_mode(text: &[u8], snapshot: &Snapshot, protocol: Protocol, m
 }
 
 fn blames_the_catalog(code: RefusalCode) -> bool {
-    use RefusalCode::{AmbiguousName, MissingColumn, UnknownColumn, ViewDefinition};
-    matches!(code, AmbiguousName | MissingColumn | UnknownColumn | ViewDefinition)
+    use RefusalCode::{AmbiguousName, Call, MissingColumn, StoredFunction, UnknownColumn, ViewDefinition};
+    matches!(code, AmbiguousName | Call | MissingColumn | StoredFunction | UnknownColumn | ViewDefinition)
 }
 
 pub fn key_error(error: &KeyError, column: &ProtectedColumn) -> ErrPacket {

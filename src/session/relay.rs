@@ -235,9 +235,11 @@ impl Session {
         if tracked {
             self.state.apply(&ok.changes()?);
         }
-        let strip = tracked && self.client_capabilities & CLIENT_SESSION_TRACK == 0;
+        if tracked && self.client_capabilities & CLIENT_SESSION_TRACK != 0 {
+            return Ok(ok.encode_without_redirect()?);
+        }
         let differs = !ok.info.is_empty() || ok.status & SERVER_SESSION_STATE_CHANGED != 0;
-        Ok((strip && differs).then(|| ok.encode_without_session_track()))
+        Ok((tracked && differs).then(|| ok.encode_without_session_track()))
     }
 
     /// Opens and sends the rows gathered so far.

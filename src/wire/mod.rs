@@ -29,5 +29,6 @@ pub mod status {
     pub const SERVER_STATUS_IN_TRANS: u16 = 0x0001;
     pub const SERVER_MORE_RESULTS_EXISTS: u16 = 0x0008;
     pub const SERVER_STATUS_CURSOR_EXISTS: u16 = 0x0040;
+    pub const SERVER_PS_OUT_PARAMS: u16 = 0x1000;
     pub const SERVER_SESSION_STATE_CHANGED: u16 = 0x4000;
 }

@@ -19,6 +19,9 @@ pub struct OkPacket<'a> {
     pub state_changes: &'a [u8],
 }
 
+/// The system variable by which a MariaDB server sends its clients to another address.
+const REDIRECT: &[u8] = b"redirect_url";
+
 /// One entry of the session state information.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateChange<'a> {
@@ -52,10 +55,14 @@ impl<'a> OkPacket<'a> {
 
     /// The packet for a client that did not ask for CLIENT_SESSION_TRACK.
     pub fn encode_without_session_track(&self) -> Vec<u8> {
+        self.encode_with_status(self.status & !SERVER_SESSION_STATE_CHANGED)
+    }
+
+    fn encode_with_status(&self, status: u16) -> Vec<u8> {
         let mut out = vec![self.header];
         put_lenenc(&mut out, self.affected_rows);
         put_lenenc(&mut out, self.last_insert_id);
-        out.extend_from_slice(&(self.status & !SERVER_SESSION_STATE_CHANGED).to_le_bytes());
+        out.extend_from_slice(&status.to_le_bytes());
         out.extend_from_slice(&self.warnings.to_le_bytes());
         // The manual's page says "to the end of the packet"; both servers send a length here, too, and
         // clients read one.
@@ -63,6 +70,52 @@ impl<'a> OkPacket<'a> {
             put_lenenc_bytes(&mut out, self.info);
         }
         out
+    }
+
+    /// The packet without MariaDB's `redirect_url` among its changes, which asks clients to connect elsewhere;
+    /// `None` if it is not there.
+    pub fn encode_without_redirect(&self) -> Result<Option<Vec<u8>>, Malformed> {
+        const WHAT: &str = "OK: session state entry";
+        let redirects = |change: &StateChange<'_>| match change {
+            StateChange::SystemVariable { name, .. } => name.eq_ignore_ascii_case(REDIRECT),
+            _ => false,
+        };
+        if !self.changes()?.iter().any(redirects) {
+            return Ok(None);
+        }
+        let mut kept = Vec::with_capacity(self.state_changes.len());
+        let mut reader = Reader::new(self.state_changes);
+        while !reader.is_empty() {
+            let kind = reader.u8(WHAT)?;
+            let bytes = reader.lenenc_bytes(WHAT)?;
+            let mut entry = bytes.to_vec();
+            if kind == 0 {
+                entry.clear();
+                let mut pairs = Reader::new(bytes);
+                while !pairs.is_empty() {
+                    let start = pairs.position();
+                    let name = pairs.lenenc_bytes(WHAT)?;
+                    pairs.nullable_lenenc_bytes(WHAT)?;
+                    if !name.eq_ignore_ascii_case(REDIRECT) {
+                        entry.extend_from_slice(bytes.get(start..pairs.position()).unwrap_or_default());
+                    }
+                }
+                if entry.is_empty() {
+                    continue;
+                }
+            }
+            kept.push(kind);
+            put_lenenc_bytes(&mut kept, &entry);
+        }
+        if kept.is_empty() {
+            return Ok(Some(self.encode_without_session_track()));
+        }
+        let mut out = self.encode_with_status(self.status);
+        if self.info.is_empty() {
+            out.push(0);
+        }
+        put_lenenc_bytes(&mut out, &kept);
+        Ok(Some(out))
     }
 
     /// Walks the session state changes.
@@ -123,6 +176,31 @@ mod tests {
             ]
         );
         assert_eq!(ok.encode_without_session_track(), [0, 1, 0, 2, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_redirect_is_taken_out_and_what_stands_beside_it_stays() {
+        let redirect = b"\x0credirect_url\x05m://x";
+        let zone = b"\x09time_zone\x03UTC";
+        let packet = |pairs: &[&[u8]], schema: bool| {
+            let mut state = Vec::new();
+            // One entry for all pairs, as MariaDB may send them.
+            if !pairs.is_empty() {
+                state.push(0);
+                put_lenenc_bytes(&mut state, &pairs.concat());
+            }
+            if schema {
+                state.extend_from_slice(b"\x01\x05\x04shop");
+            }
+            let mut packet = vec![0xFE, 0, 0, 2, 0x40, 0, 0, 0];
+            put_lenenc_bytes(&mut packet, &state);
+            packet
+        };
+        let stripped = |packet: &[u8]| OkPacket::parse(packet, true).unwrap().encode_without_redirect().unwrap();
+        assert_eq!(stripped(&packet(&[zone], true)), None);
+        assert_eq!(stripped(&packet(&[redirect, zone], true)), Some(packet(&[zone], true)));
+        assert_eq!(stripped(&packet(&[redirect], true)), Some(packet(&[], true)));
+        assert_eq!(stripped(&packet(&[redirect], false)), Some(vec![0xFE, 0, 0, 2, 0, 0, 0]));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::command::Answer;
 use super::frame::{HEADER, Header, MAX_PAYLOAD};
 use super::reader::Reader;
-use super::status::{SERVER_MORE_RESULTS_EXISTS, SERVER_STATUS_CURSOR_EXISTS};
+use super::status::{SERVER_MORE_RESULTS_EXISTS, SERVER_PS_OUT_PARAMS, SERVER_STATUS_CURSOR_EXISTS};
 use super::{Malformed, ok};
 
 /// What to do with the bytes at the front of the input.
@@ -75,6 +75,9 @@ pub struct Response {
     phase: Phase,
     /// Result sets and OKs that have ended so far.
     pub results_ended: usize,
+    /// The result holds OUT parameters, so another follows. MySQL says so in the EOF behind the definitions
+    /// and not in the one behind the row.
+    out_params: bool,
 }
 
 impl Response {
@@ -85,7 +88,7 @@ impl Response {
             Answer::Definitions => Phase::Columns { left: u64::MAX },
             _ => Phase::First,
         };
-        Self { answer, deprecate_eof, session_track, whole_rows: false, phase, results_ended: 0 }
+        Self { answer, deprecate_eof, session_track, whole_rows: false, phase, results_ended: 0, out_params: false }
     }
 
     /// Looks at the front of `input`. The caller consumes what the answer names before it asks again.
@@ -134,6 +137,7 @@ impl Response {
             }
             Phase::ColumnsEof => {
                 let (_, status) = ok::parse_eof(payload)?;
+                self.out_params = status & SERVER_PS_OUT_PARAMS != 0;
                 match self.answer {
                     Answer::Prepare => self.phase = Phase::Done,
                     _ if status & SERVER_STATUS_CURSOR_EXISTS != 0 => self.end(status),
@@ -222,6 +226,7 @@ impl Response {
     fn end(&mut self, status: u16) {
         self.results_ended += 1;
         let more = self.answer == Answer::Results && status & SERVER_MORE_RESULTS_EXISTS != 0;
+        self.out_params = false;
         self.phase = if more { Phase::First } else { Phase::Done };
     }
 
@@ -265,6 +270,7 @@ impl Response {
                 let (kind, status) = match (first, self.deprecate_eof) {
                     (0xFF, _) => (Kind::Err, 0),
                     (_, true) => (Kind::Ok, ok::OkPacket::parse(payload, self.session_track)?.status),
+                    (_, false) if self.out_params => (Kind::Eof, SERVER_MORE_RESULTS_EXISTS),
                     (_, false) => (Kind::Eof, ok::parse_eof(payload)?.1),
                 };
                 self.end(status);
@@ -376,6 +382,15 @@ mod tests {
         let bytes = stream(&[more, &[1], b"\x03def", EOF, b"\x01a", err]);
         let (kinds, _, _) = walk(&mut Response::new(Answer::Results, false, true), &bytes, 5);
         assert_eq!(kinds, [Kind::Ok, Kind::ColumnCount(1), Kind::Column, Kind::Eof, Kind::Err]);
+    }
+
+    #[test]
+    fn out_parameters_are_followed_by_another_result() {
+        // MySQL 9.7, without CLIENT_DEPRECATE_EOF.
+        let bytes =
+            stream(&[&[1], b"\x03def", &[0xFE, 0, 0, 0x2A, 0x10], b"\0\0\x02c!", &[0xFE, 0, 0, 0x22, 0], &[0; 7]]);
+        let (kinds, _, _) = walk(&mut Response::new(Answer::Results, false, true), &bytes, 3);
+        assert_eq!(kinds, [Kind::ColumnCount(1), Kind::Column, Kind::Eof, Kind::Eof, Kind::Ok]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod canary;
 mod client;
 mod kms;
 mod proxy;
+mod python;
 pub mod raw;
 mod schema;
 
@@ -29,6 +30,7 @@ pub use canary::{assert_no_plaintext, search};
 pub use client::{Answer, answer, connect, opts, text_rows};
 pub use kms::{moto_endpoint, moto_key};
 pub use proxy::{Kms, Proxy, ProxyBuilder};
+pub use python::python;
 pub use raw::{Raw, caps};
 pub use schema::Schema;
 

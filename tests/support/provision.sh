@@ -167,6 +167,27 @@ provision_moto() {
     ) 9>"$SEALWIRE_CACHE/lock-moto" || exit 1
 }
 
+# cfn-lint and a parser of Terraform's language, in a virtual environment.
+provision_deploy_tools() {
+    [ -e "$SEALWIRE_CACHE/deploy-tools/complete" ] && return
+    mkdir -p "$SEALWIRE_CACHE"
+    (
+        flock 9
+        [ -e "$SEALWIRE_CACHE/deploy-tools/complete" ] && exit
+        say "fetching cfn-lint and python-hcl2 into $SEALWIRE_CACHE/deploy-tools"
+        rm -rf "$SEALWIRE_CACHE/deploy-tools"
+        need_command python3 python3 python3-venv
+        python3 -m venv "$SEALWIRE_CACHE/deploy-tools" >/dev/null 2>&1 || {
+            install_packages python3 python3-venv
+            rm -rf "$SEALWIRE_CACHE/deploy-tools"
+            python3 -m venv "$SEALWIRE_CACHE/deploy-tools" || die "python3 cannot make virtual environments"
+        }
+        "$SEALWIRE_CACHE/deploy-tools/bin/pip" install --quiet cfn-lint python-hcl2 >&2 ||
+            die "pip could not install cfn-lint and python-hcl2"
+        touch "$SEALWIRE_CACHE/deploy-tools/complete"
+    ) 9>"$SEALWIRE_CACHE/lock-deploy-tools" || exit 1
+}
+
 # A free loopback port below the range the kernel hands out to clients.
 free_port() {
     local port

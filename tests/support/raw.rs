@@ -409,13 +409,19 @@ impl Raw {
                 for _ in 0..count {
                     columns.push(self.read().await);
                 }
+                let mut out_params = false;
                 if !self.has(caps::DEPRECATE_EOF) {
                     let done = eof(&self.read().await);
+                    out_params = done.status & status::PS_OUT_PARAMS != 0;
                     if done.status & status::CURSOR_EXISTS != 0 {
                         return Reply::Rows { columns, rows: Vec::new(), end: Some(done), error: None };
                     }
                 }
-                let (rows, end, error) = self.rows().await;
+                let (rows, mut end, error) = self.rows().await;
+                // MySQL says it in the first EOF only, and clients keep that one's status.
+                if let Some(end) = end.as_mut().filter(|_| out_params) {
+                    end.status |= status::MORE_RESULTS | status::PS_OUT_PARAMS;
+                }
                 Reply::Rows { columns, rows, end, error }
             }
         }
@@ -435,6 +441,44 @@ impl Raw {
                 Some(0xFE) if packet.len() < 9 => return (rows, Some(eof(&packet)), None),
                 _ => rows.push(packet),
             }
+        }
+    }
+
+    /// What an execution that asks for a cursor answers: definitions, and the status behind them. Where there is
+    /// no cursor, the rows and their end.
+    pub async fn cursor(&mut self) -> (Vec<Vec<u8>>, Done, Option<Vec<Vec<u8>>>) {
+        let first = self.read().await;
+        self.cursor_after(first).await
+    }
+
+    /// As [`Raw::cursor`], behind the first packet.
+    pub async fn cursor_after(&mut self, first: Vec<u8>) -> (Vec<Vec<u8>>, Done, Option<Vec<Vec<u8>>>) {
+        assert!(first[0] != 0xFF, "{:?}", ok_or_err(&first));
+        let count = lenenc(&mut first.as_slice());
+        let mut columns = Vec::new();
+        for _ in 0..count {
+            columns.push(self.read().await);
+        }
+        let done = |packet: &[u8]| match packet.len() {
+            5 => eof(packet),
+            _ => ok_or_err(packet).ok().clone(),
+        };
+        let mut rows = Vec::new();
+        let mut definitions_ended = self.has(caps::DEPRECATE_EOF);
+        loop {
+            let packet = self.read().await;
+            if packet[0] != 0xFE || packet.len() >= MAX_PAYLOAD {
+                rows.push(packet);
+                continue;
+            }
+            let end = done(&packet);
+            if end.status & status::CURSOR_EXISTS != 0 {
+                return (columns, end, None);
+            }
+            if definitions_ended {
+                return (columns, end, Some(rows));
+            }
+            definitions_ended = true;
         }
     }
 
