@@ -154,6 +154,7 @@ fn protect(config: &Config, name: &TableName, wanted: &TableConfig, table: &mut 
             pad: settings.pad,
             nullable: column.nullable,
             search: settings.search,
+            logical: settings.logical.clone(),
         }));
     }
     (!missing.is_empty()).then(|| missing.join("; "))

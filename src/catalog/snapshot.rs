@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{EmptyPolicy, KmsMode, Search, TableName};
-use crate::seal::Scope;
+use crate::seal::types::{Content, LogicalType};
+use crate::seal::{Plaintext, Scope};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerFlavor {
@@ -156,9 +157,25 @@ pub struct ProtectedColumn {
     pub nullable: bool,
     /// How the server may compare the stored values.
     pub search: Search,
+    /// The declared type, if the configuration has one.
+    pub logical: Option<LogicalType>,
 }
 
 impl ProtectedColumn {
+    /// Whether the plaintext is characters or bytes: after the declared type, or else the stored column.
+    pub fn content(&self) -> Physical {
+        match self.logical.as_ref().map(LogicalType::content) {
+            None => self.physical,
+            Some(Content::Bytes) => Physical::Binary,
+            Some(Content::Characters | Content::Ascii) => Physical::Text,
+        }
+    }
+
+    /// What the server puts where the column gets nothing: `''`, or the declared type's zero.
+    pub fn implicit_default(&self) -> Plaintext {
+        Plaintext::new(self.logical.as_ref().map(LogicalType::implicit_default).unwrap_or_default())
+    }
+
     /// Equal values have equal stored forms.
     pub fn searchable(&self) -> bool {
         self.search != Search::None

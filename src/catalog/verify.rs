@@ -2,9 +2,10 @@
 //! configuration in, findings out; `check` prints them all, `run` refuses to start on some.
 
 use super::column::{compares_bytes, compares_otherwise, unfit};
-use super::{Column, ColumnDefault, Snapshot, Table, TableKind};
+use super::{Column, ColumnDefault, Physical, Snapshot, Table, TableKind};
 use crate::config::{ColumnConfig, Config, KmsMode, Provider, Search, TableConfig, TableName};
 use crate::seal;
+use crate::seal::types::Content;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -122,6 +123,41 @@ fn verify_column(config: &Config, name: &TableName, table: &Table, column: &Colu
         return;
     }
     let Some(protected) = &column.protected else { return };
+    if let Some(logical) = &protected.logical {
+        if logical.content() == Content::Characters && protected.physical == Physical::Binary {
+            let mut found = finding(
+                Severity::Error,
+                name,
+                Some(&column.name),
+                format!(
+                    "`type: {logical}` needs a text column: the server says no character set of {}",
+                    column.column_type
+                ),
+                "make it a VARCHAR or TEXT, or declare a binary type",
+            );
+            found.fatal = true;
+            findings.push(found);
+            return;
+        }
+        if let Some(room) = room(column)
+            && room < logical.longest()
+        {
+            let needed = match protected.mode {
+                KmsMode::Envelope => seal::sealed_len(logical.longest(), protected.pad, protected.physical),
+                KmsMode::Direct => seal::direct_len_estimate(logical.longest(), protected.physical),
+            };
+            findings.push(finding(
+                Severity::Warning,
+                name,
+                Some(&column.name),
+                format!(
+                    "{room} bytes of plaintext fit, and values of `type: {logical}` have up to {}",
+                    logical.longest()
+                ),
+                super::alter_hint(table, column, needed),
+            ));
+        }
+    }
     if let Some(settings) = config.tables.get(name).and_then(|table| setting(table, &column.name)) {
         verify_search(config, name, column, settings, findings);
     }

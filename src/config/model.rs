@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::seal::types::LogicalType;
+
 /// `schema.table`, as written in the configuration or as the server spells it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TableName {
@@ -199,6 +201,8 @@ pub struct ColumnConfig {
     pub compare_binary: bool,
     /// Direct mode only: what becomes of the empty string, which KMS cannot encrypt.
     pub empty: EmptyPolicy,
+    /// What the column is to the application; `None`: what the stored column is, text or bytes.
+    pub logical: Option<LogicalType>,
 }
 
 /// What the server may compare the stored values of a column by.

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use super::model::*;
 use super::reader::{Keys, Reader, Section};
 use super::tree::{Key, Node, Pos};
+use crate::seal::types::NotAType;
 
 const TABLE: Keys = Keys { path: "tables.*", names: &["columns", "sealed_as", "allow_ddl"], later: &[] };
 const COLUMN: Keys = Keys {
     path: "tables.*.columns.*",
-    names: &["mode", "sealed_as", "pad", "empty", "search", "compare"],
-    later: &["type", "domain"],
+    names: &["mode", "sealed_as", "pad", "empty", "search", "compare", "type"],
+    later: &["domain"],
 };
 
 pub(super) const SECTIONS: &[Keys] = &[TABLE, COLUMN];
@@ -123,7 +124,23 @@ fn column(r: &mut Reader<'_>, key: &Key, node: &Node, default_mode: KmsMode) -> 
         );
     }
     let (search, compare_binary) = search(r, &section, direct);
-    ColumnConfig { mode, sealed_as, pad, empty, search, compare_binary }
+    let logical = section.get("type").and_then(|node| match r.text(node, "type")?.parse() {
+        Ok(logical) => Some(logical),
+        Err(NotAType { problem, hint }) => {
+            r.problem(node.pos, format!("`type` of `{}`: {problem}", key.name), hint);
+            None
+        }
+    });
+    if let Some(logical) = &logical
+        && search != Search::None
+    {
+        r.problem(
+            section.key_pos("type"),
+            format!("`search` and `type: {logical}` exclude each other in this version"),
+            "remove one of the two",
+        );
+    }
+    ColumnConfig { mode, sealed_as, pad, empty, search, compare_binary, logical }
 }
 
 /// `search` and `compare`, which is not read where it would say nothing.

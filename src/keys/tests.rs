@@ -64,6 +64,7 @@ fn column(schema: &str, name: &str, mode: KmsMode) -> Arc<ProtectedColumn> {
         pad: None,
         nullable: true,
         search: Search::None,
+        logical: None,
     })
 }
 
@@ -224,6 +225,7 @@ fn column_parts(column: &ProtectedColumn) -> ProtectedColumn {
         pad: column.pad,
         nullable: column.nullable,
         search: column.search,
+        logical: None,
     }
 }
 

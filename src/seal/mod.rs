@@ -8,6 +8,7 @@ pub mod format;
 pub mod pad;
 pub mod scrub;
 pub mod search;
+pub mod types;
 #[cfg(test)]
 mod vectors;
 pub mod width;

@@ -18,6 +18,7 @@ pub mod scrub;
 pub mod state;
 pub mod stream;
 pub mod tls;
+mod typed;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -4,15 +4,20 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::command::Session;
-use super::error::{SessionError, sealwire_error};
+use super::error::{SessionError, refused, sealwire_error};
 use super::protect::{Decision, Planning, Ready, Sealing, seal};
 use super::relay::View;
 use super::rows::RowFormat;
 use super::state::Known;
+use super::typed;
 use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
 use crate::seal::Plaintext;
+use crate::seal::types::{Input, fit};
 use crate::sql::charset::decode_to_utf8;
+use crate::sql::misfit::misfit;
 use crate::sql::{
     COMPARED, Charset, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, RefusalCode, ResultRoles, SealParam,
 };
@@ -172,7 +177,8 @@ impl Session {
         // Until the server's counts are known to be the plan's, nothing goes out.
         self.client.hold = true;
         self.send_payload(&command).await?;
-        let relayed = self.relay(Answer::Prepare, View::Roles { results: &[], format: RowFormat::Binary }).await;
+        let roles = results.first().unwrap_or(&ResultRoles::Plain);
+        let relayed = self.relay(Answer::Prepare, View::Prepared { roles }).await;
         self.client.hold = false;
         let relayed = relayed?;
         let Some((id, columns, parameters)) = relayed.prepared else { return Ok(()) };
@@ -481,20 +487,26 @@ impl Protected {
             let value = match (execute.values.get(index), kind) {
                 (Some(ParamValue::Null), _) | (None, _) | (_, None) => match param.null {
                     NullPolicy::Keep => continue,
-                    NullPolicy::SealEmpty => Plaintext::new(Vec::new()),
+                    NullPolicy::SealEmpty => param.column.implicit_default(),
                 },
                 (Some(ParamValue::LongData), Some(kind)) => match self.long_data.get(&index) {
-                    Some(LongData::Held(held)) => self.string(param, *kind, held.expose())?,
+                    Some(LongData::Held(held)) => {
+                        let value = self.string(param, *kind, held.expose())?;
+                        self.fitted(param, string_input(param, value)?)?
+                    }
                     _ => return Err(unsupported(param, "long data that was not held")),
                 },
                 (Some(ParamValue::Inline(place)), Some(kind)) => {
                     let bytes = payload.get(place.value.clone()).unwrap_or_default();
-                    match number::text_of(*kind, bytes, self.style) {
-                        // The server would compare numbers or times, and '007' would equal 7.
-                        Ok(Some(_)) if param.row == COMPARED => return Err(compared_with_number(param)),
-                        Ok(Some(text)) => Plaintext::new(text.into_bytes()),
-                        Ok(None) => self.string(param, *kind, bytes)?,
-                        Err(_) => return Err(unsupported(param, "a value that is not of its type")),
+                    match self.typed_input(param, *kind, bytes)? {
+                        Some(input) => self.fitted(param, input)?,
+                        None => match number::text_of(*kind, bytes, self.style) {
+                            // The server would compare numbers or times, and '007' would equal 7.
+                            Ok(Some(_)) if param.row == COMPARED => return Err(compared_with_number(param)),
+                            Ok(Some(text)) => Plaintext::new(text.into_bytes()),
+                            Ok(None) => self.string(param, *kind, bytes)?,
+                            Err(_) => return Err(unsupported(param, "a value that is not of its type")),
+                        },
                     }
                 }
             };
@@ -503,12 +515,35 @@ impl Protected {
         Ok(out)
     }
 
+    /// A value bound to a column with a declared type; `None` without one.
+    fn typed_input(&self, param: &SealParam, kind: ParamType, bytes: &[u8]) -> Result<Option<Input>, ErrPacket> {
+        let Some(logical) = &param.column.logical else { return Ok(None) };
+        match typed::input(logical, kind, bytes, self.style) {
+            Ok(Some(input)) => Ok(Some(input)),
+            Ok(None) => string_input(param, self.string(param, kind, bytes)?).map(Some),
+            Err(_) => Err(unsupported(param, "a value that is not of its type")),
+        }
+    }
+
+    /// What `input` leaves in the column under its declared type.
+    fn fitted(&self, param: &SealParam, input: Input) -> Result<Plaintext, ErrPacket> {
+        match (&param.column.logical, param.rules, input) {
+            (Some(logical), Some(rules), input) => match fit(logical, &input, rules) {
+                Ok(plain) => Ok(Plaintext::new(plain.to_vec())),
+                Err(problem) => Err(refused(&misfit(&param.column, problem, param.row))),
+            },
+            (_, _, Input::Bytes(bytes)) => Ok(Plaintext::new(bytes.to_vec())),
+            (_, _, Input::Text(text)) => Ok(Plaintext::new(text.as_bytes().to_vec())),
+            _ => Err(unsupported(param, "a value without rules of conversion")),
+        }
+    }
+
     /// The plaintext of a string parameter: UTF-8 for text columns, the bytes for binary ones.
     fn string(&self, param: &SealParam, kind: ParamType, bytes: &[u8]) -> Result<Plaintext, ErrPacket> {
         let (client, connection) = (self.known.character_set_client, self.known.character_set_connection);
         // The server takes the BLOB types as binary strings, whatever the session's character set.
         let binary = matches!(kind.column_type, types::TINY_BLOB..=types::BLOB);
-        match (kind.column_type, param.column.physical) {
+        match (kind.column_type, param.column.content()) {
             (types::BIT | types::GEOMETRY, _) => Err(unsupported(param, "a BIT or GEOMETRY value")),
             (_, Physical::Binary) if binary || client == connection => Ok(Plaintext::new(bytes.to_vec())),
             (_, Physical::Binary) => Err(unsupported(
@@ -561,6 +596,17 @@ impl Protected {
             });
         }
         out
+    }
+}
+
+/// A string parameter: UTF-8 unless the column keeps bytes.
+fn string_input(param: &SealParam, value: Plaintext) -> Result<Input, ErrPacket> {
+    match param.column.content() {
+        Physical::Binary => Ok(Input::Bytes(Zeroizing::new(value.expose().to_vec()))),
+        Physical::Text => match std::str::from_utf8(value.expose()) {
+            Ok(text) => Ok(Input::Text(Zeroizing::new(text.to_owned()))),
+            Err(_) => Err(unsupported(param, "a string that is not valid")),
+        },
     }
 }
 

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use super::command::Session;
 use super::error::{SessionError, sealwire_error};
 use super::rows::{Opening, RowFormat};
-use super::scrub;
+use super::{scrub, typed};
 use crate::sql::{RefusalCode, ResultColumn, ResultRoles};
 use crate::wire::Malformed;
 use crate::wire::capability::{CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK};
-use crate::wire::column::ColumnDefinition;
+use crate::wire::column::{ColumnDefinition, with_fixed};
 use crate::wire::command::Answer;
 use crate::wire::err::ErrPacket;
 use crate::wire::frame::{HEADER, Header, MAX_PAYLOAD};
@@ -29,6 +29,8 @@ pub enum View<'a> {
     Plain,
     /// One entry per result, in order.
     Roles { results: &'a [ResultRoles], format: RowFormat },
+    /// The answer to COM_STMT_PREPARE: definitions without rows.
+    Prepared { roles: &'a ResultRoles },
     /// Rows of a cursor: the column types are known from the execution.
     Cursor { roles: &'a ResultRoles, types: &'a [u8] },
     /// Rows that may quote sealed values (SHOW WARNINGS).
@@ -162,7 +164,7 @@ impl Session {
                     Some((id, reader.u16("COM_STMT_PREPARE_OK")?, reader.u16("COM_STMT_PREPARE_OK")?));
             }
             Kind::ColumnCount(count) => self.begin_result(relay, count),
-            Kind::Column => self.note_column(relay, payload)?,
+            Kind::Column => rewritten = self.note_column(relay, payload)?,
             Kind::Parameter | Kind::String => {}
         }
         if relay.aborted.is_none() {
@@ -195,12 +197,16 @@ impl Session {
         }
     }
 
-    fn note_column(&mut self, relay: &mut Relay<'_>, payload: &[u8]) -> Result<(), SessionError> {
+    /// The definition that the client gets instead, if another.
+    fn note_column(&mut self, relay: &mut Relay<'_>, payload: &[u8]) -> Result<Option<Vec<u8>>, SessionError> {
         let definition = ColumnDefinition::parse(payload)?;
         let index = relay.relayed.column_types.len();
         relay.relayed.column_types.push(definition.column_type);
-        let Some(columns) = relay.roles() else { return Ok(()) };
-        let Some(column) = columns.get(index) else { return Ok(()) };
+        let Some(columns) = relay.roles().or_else(|| relay.prepared_roles()) else { return Ok(None) };
+        let Some(column) = columns.get(index) else { return Ok(None) };
+        if relay.roles().is_none() {
+            return restored(column, &definition, payload);
+        }
         if column.name.as_ref().is_some_and(|name| !same_name(name, definition.name)) {
             self.abort_stale(relay);
         } else if index + 1 == columns.len() && relay.aborted.is_none() {
@@ -210,7 +216,7 @@ impl Session {
                 None => self.abort_stale(relay),
             }
         }
-        Ok(())
+        restored(column, &definition, payload)
     }
 
     /// The result is not what the plan says: the schema changed in between.
@@ -291,12 +297,30 @@ impl<'a> Relay<'a> {
         }
     }
 
+    /// The planned columns of a statement that is being prepared.
+    fn prepared_roles(&self) -> Option<&'a [ResultColumn]> {
+        match self.view {
+            View::Prepared { roles: ResultRoles::Columns(columns) } => Some(columns),
+            _ => None,
+        }
+    }
+
     fn format(&self) -> RowFormat {
         match self.view {
             View::Roles { format, .. } => format,
             _ => RowFormat::Binary,
         }
     }
+}
+
+/// The definition of a column whose type is declared, as the application is to see it.
+fn restored(
+    column: &ResultColumn,
+    definition: &ColumnDefinition<'_>,
+    payload: &[u8],
+) -> Result<Option<Vec<u8>>, SessionError> {
+    let Some(logical) = column.open.as_ref().and_then(|open| open.logical.as_ref()) else { return Ok(None) };
+    Ok(Some(with_fixed(payload, typed::restore(logical, definition.fixed()))?))
 }
 
 fn same_name(expected: &str, got: &[u8]) -> bool {

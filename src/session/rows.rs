@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::error::{SessionError, sealwire_error};
 use super::protect::key_error;
+use super::typed;
 use crate::catalog::{Physical, ProtectedColumn};
 use crate::keys::Keys;
 use crate::seal::Plaintext;
@@ -92,36 +93,52 @@ impl Opening {
         let mut out = Vec::with_capacity(rows.len());
         for (row, values) in rows.iter().zip(&places) {
             match self.rewrite(row.as_ref(), values, &mut opened, charset) {
-                Some(row) => out.push(row),
-                None => return Ok(Err(missing())),
+                Ok(row) => out.push(row),
+                Err(error) => return Ok(Err(error)),
             }
         }
         Ok(Ok(out))
     }
 
-    /// One row with its sealed values replaced; `None` if one was not opened.
+    /// One row with its sealed values replaced; `Err` if one was not opened or is not of its type.
     fn rewrite(
         &self,
         row: &[u8],
         values: &[Option<Place>],
         opened: &mut impl Iterator<Item = Option<Plaintext>>,
         charset: Option<Charset>,
-    ) -> Option<Vec<u8>> {
+    ) -> Result<Vec<u8>, ErrPacket> {
         let mut out = Vec::with_capacity(row.len());
         let mut copied = 0;
         for (index, column) in &self.columns {
-            let Some(place) = values.get(*index)? else { continue };
-            let plaintext = opened.next()??;
-            out.extend_from_slice(row.get(copied..place.whole.start)?);
-            match column.physical {
-                Physical::Binary => put_lenenc_bytes(&mut out, plaintext.expose()),
-                Physical::Text => put_lenenc_bytes(&mut out, &encode_from_utf8(plaintext.expose(), charset?)),
+            let Some(place) = values.get(*index).ok_or_else(missing)? else { continue };
+            let plaintext = opened.next().flatten().ok_or_else(missing)?;
+            out.extend_from_slice(row.get(copied..place.whole.start).ok_or_else(missing)?);
+            match (&column.logical, column.physical) {
+                (Some(logical), _) => {
+                    if typed::put(&mut out, logical, plaintext.expose(), self.format, charset).is_none() {
+                        return Err(not_of_type(column));
+                    }
+                }
+                (None, Physical::Binary) => put_lenenc_bytes(&mut out, plaintext.expose()),
+                (None, Physical::Text) => {
+                    let charset = charset.ok_or_else(missing)?;
+                    put_lenenc_bytes(&mut out, &encode_from_utf8(plaintext.expose(), charset));
+                }
             }
             copied = place.whole.end;
         }
-        out.extend_from_slice(row.get(copied..)?);
-        Some(out)
+        out.extend_from_slice(row.get(copied..).ok_or_else(missing)?);
+        Ok(out)
     }
+}
+
+fn not_of_type(column: &ProtectedColumn) -> ErrPacket {
+    let declared = column.logical.as_ref().map(ToString::to_string).unwrap_or_default();
+    sealwire_error(
+        RefusalCode::NotOfType,
+        format!("a value of {}.{} is not of the declared type {declared}", column.table, column.name),
+    )
 }
 
 fn missing() -> ErrPacket {

@@ -104,7 +104,14 @@ impl SqlMode {
                 "TRADITIONAL" => {
                     mode.strict_trans_tables = true;
                     mode.strict_all_tables = true;
+                    mode.no_zero_date = true;
+                    mode.no_zero_in_date = true;
                 }
+                "NO_ZERO_DATE" => mode.no_zero_date = true,
+                "NO_ZERO_IN_DATE" => mode.no_zero_in_date = true,
+                "ALLOW_INVALID_DATES" => mode.allow_invalid_dates = true,
+                "TIME_TRUNCATE_FRACTIONAL" => mode.time_truncate_fractional = true,
+                "TIME_ROUND_FRACTIONAL" => mode.time_round_fractional = true,
                 "NO_AUTO_VALUE_ON_ZERO" => mode.no_auto_value_on_zero = true,
                 "ORACLE" | "EMPTY_STRING_IS_NULL" | "PAD_CHAR_TO_FULL_LENGTH" => mode.unsupported = true,
                 _ => {}

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod lex;
 pub mod literal;
 mod live;
+pub mod misfit;
 mod normalise;
 pub mod plan;
 pub mod prefilter;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::catalog::{ProtectedColumn, Snapshot};
 use crate::config::TableName;
 use crate::seal::Plaintext;
+use crate::seal::types::Rules;
 use crate::sql::refusal::Refusal;
 
 /// What a statement's meaning depends on besides its text.
@@ -41,6 +42,13 @@ pub struct SqlMode {
     pub strict_trans_tables: bool,
     pub strict_all_tables: bool,
     pub no_auto_value_on_zero: bool,
+    pub no_zero_date: bool,
+    pub no_zero_in_date: bool,
+    pub allow_invalid_dates: bool,
+    /// MySQL: fractions of a second are cut, not rounded.
+    pub time_truncate_fractional: bool,
+    /// MariaDB: fractions of a second are rounded, not cut.
+    pub time_round_fractional: bool,
     /// MariaDB's `EMPTY_STRING_IS_NULL`, Oracle mode and others under which nothing protected is analysed.
     pub unsupported: bool,
 }
@@ -145,6 +153,8 @@ pub struct SealParam {
     /// As [`SealedLiteral::row`].
     pub row: u32,
     pub null: NullPolicy,
+    /// How values are converted to the column's declared type, if it has one.
+    pub rules: Option<Rules>,
 }
 
 /// What a bound NULL becomes.

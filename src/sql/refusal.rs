@@ -26,6 +26,9 @@ impl Refusal {
 /// The message for the client, without errno and SQLSTATE.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.code.is_servers_own() {
+            return write!(f, "{} (sealwire {})", self.message, self.code);
+        }
         write!(f, "sealwire {}: {}; {}", self.code, self.message.trim_end_matches('.'), self.code.entry().advice)
     }
 }
@@ -273,6 +276,27 @@ codes! {
     ParameterType = 1806, 1235, "42000", "A parameter whose stored text is not certain",
         "What the server would store for a parameter of this type in a string column cannot be told for sure.",
         "bind the parameter as a string";
+    OutOfRange = 1807, 1264, "22003", "A value out of range for the declared type",
+        "The server's own error for the column's `type:`; in non-strict mode the nearest value is sealed.",
+        "give a value that the type holds";
+    IncorrectValue = 1808, 1366, "HY000", "A value that is none of the declared type",
+        "The server's own error for the column's `type:`; the value itself is not quoted.",
+        "give a value of the type";
+    DataTruncated = 1809, 1265, "01000", "A value of which the declared type takes only a part",
+        "The server's own error for the column's `type:`; in non-strict mode the part is sealed.",
+        "give a value of the type";
+    IncorrectTime = 1810, 1292, "22007", "A date or time that is none",
+        "The server's own error for the column's `type:`; the value itself is not quoted.",
+        "give a date or time that exists, as YYYY-MM-DD hh:mm:ss";
+    TooLongForType = 1811, 1406, "22001", "A value too long for the declared type",
+        "The server's own error for the column's `type:`; in non-strict mode the value is cut before it is sealed.",
+        "shorten the value, or declare a longer type";
+    UncertainConversion = 1812, 1235, "42000", "A value whose conversion to the declared type is not certain",
+        "The servers convert it, but Sealwire does not know for sure to what.",
+        "write the value in the form that the server prints for the column's type";
+    NotOfType = 1813, 1815, "HY000", "An opened value is not of the column's declared type",
+        "It was sealed before the column had its `type:`, or under another one.",
+        "correct `type:`, or write the value anew";
 
     // 19xx: keys, and values that do not open; `keys::KeyError` says them.
     NotSealed = 1901, 1815, "HY000", "A value in a protected column is not sealed",
@@ -364,6 +388,14 @@ codes! {
 }
 
 impl RefusalCode {
+    /// Errors that the server would answer too, in its own words.
+    fn is_servers_own(self) -> bool {
+        matches!(
+            self,
+            Self::OutOfRange | Self::IncorrectValue | Self::DataTruncated | Self::IncorrectTime | Self::TooLongForType
+        )
+    }
+
     pub fn errno(self) -> u16 {
         self.entry().errno
     }

@@ -56,6 +56,7 @@ fn columns(table: &TableName, text: &str) -> Vec<Column> {
                         pad: None,
                         nullable,
                         search: if searchable { Search::Exact } else { Search::None },
+                        logical: None,
                     })
                 }),
             }

@@ -49,6 +49,50 @@ impl<'a> ColumnDefinition<'a> {
     }
 }
 
+/// The part of a definition that has a fixed length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// Collation id.
+    pub character_set: u16,
+    /// Maximum length in bytes.
+    pub column_length: u32,
+    pub column_type: u8,
+    pub flags: u16,
+    pub decimals: u8,
+}
+
+impl ColumnDefinition<'_> {
+    pub fn fixed(&self) -> Fixed {
+        Fixed {
+            character_set: self.character_set,
+            column_length: self.column_length,
+            column_type: self.column_type,
+            flags: self.flags,
+            decimals: self.decimals,
+        }
+    }
+}
+
+/// The definition in `payload` with another fixed part; names and what follows stay.
+pub fn with_fixed(payload: &[u8], fixed: Fixed) -> Result<Vec<u8>, Malformed> {
+    const WHAT: &str = "column definition";
+    let mut reader = Reader::new(payload);
+    for _ in 0..6 {
+        reader.lenenc_bytes(WHAT)?;
+    }
+    reader.lenenc(WHAT)?;
+    let start = reader.position();
+    let mut bytes = Vec::with_capacity(10);
+    bytes.extend_from_slice(&fixed.character_set.to_le_bytes());
+    bytes.extend_from_slice(&fixed.column_length.to_le_bytes());
+    bytes.push(fixed.column_type);
+    bytes.extend_from_slice(&fixed.flags.to_le_bytes());
+    bytes.push(fixed.decimals);
+    let mut out = payload.to_vec();
+    out.get_mut(start..start + bytes.len()).ok_or(Malformed(WHAT))?.copy_from_slice(&bytes);
+    Ok(out)
+}
+
 /// Type codes (`enum_field_types`).
 pub mod types {
     pub const DECIMAL: u8 = 0;

@@ -72,6 +72,7 @@ fn column(schema: &Schema, table: &str, name: &str, mode: KmsMode, physical: Phy
         empty: EmptyPolicy::Refuse,
         pad: None,
         search: sealwire::config::Search::None,
+        logical: None,
         nullable: true,
     })
 }

@@ -30,4 +30,5 @@ mod searching;
 mod servers;
 mod tls;
 mod tracking;
+mod types;
 mod width;

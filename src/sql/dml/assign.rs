@@ -87,10 +87,10 @@ impl Planner<'_> {
             ColumnDefault::Null if column.nullable => Ok(Implicit::Nothing),
             ColumnDefault::None | ColumnDefault::Null if refused => Ok(Implicit::Nothing),
             ColumnDefault::None | ColumnDefault::Null if strictness.coerces_omission(self.row) => {
-                Ok(Implicit::Seal(Plaintext::new(Vec::new())))
+                Ok(Implicit::Seal(protected.implicit_default()))
             }
             ColumnDefault::None | ColumnDefault::Null => Ok(Implicit::Nothing),
-            ColumnDefault::Literal(text) => Ok(Implicit::Seal(Plaintext::new(text.clone().into_bytes()))),
+            ColumnDefault::Literal(text) => Ok(Implicit::Seal(self.default_value(protected, text)?)),
             ColumnDefault::Expression(_) => Err(why::raw_default(protected, "its default expression")),
         }
     }
@@ -144,16 +144,25 @@ impl Planner<'_> {
             Value::Null => match (null, self.null_span(expr)) {
                 (NullPolicy::Keep, _) => Ok(()),
                 (NullPolicy::SealEmpty, Some(span)) => {
-                    let piece = self.sealed(&protected, Plaintext::new(Vec::new()));
+                    let piece = self.sealed(&protected, protected.implicit_default());
                     self.edit(span, vec![piece]);
                     Ok(())
                 }
                 (NullPolicy::SealEmpty, None) => Err(why::raw_default(&protected, "''")),
             },
-            Value::Constant(constant) => self.seal_constant(constant, &protected, null),
+            Value::Constant(constant) => {
+                self.bad_value = Some(strictness.bad_value(self.row));
+                let outcome = self.seal_constant(constant, &protected, null);
+                self.bad_value = None;
+                outcome
+            }
             Value::Choice { constants, null: may_be_null } => {
                 if may_be_null && coerces_later {
                     return Err(why::raw_default(&protected, "'' for NULL"));
+                }
+                // The server makes one type of all branches before it converts to the column's.
+                if protected.logical.is_some() {
+                    return Err(why::mixed(&protected, "an expression"));
                 }
                 constants.into_iter().try_for_each(|c| self.seal_constant(c, &protected, null))
             }

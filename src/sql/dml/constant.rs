@@ -27,6 +27,7 @@ impl Planner<'_> {
         };
         let result = match (token.kind, constant.prefix) {
             (TokenKind::Placeholder, None) => return self.seal_param(constant.at, column, null),
+            _ if column.logical.is_some() => self.fit_constant(index, token, constant, column),
             (TokenKind::String, None | Some(Prefix::Introducer(_))) => self.string(index, constant.prefix, column),
             (TokenKind::Number, None) => self.number(token, None, column),
             (TokenKind::Number, Some(sign @ (Prefix::Plus(_) | Prefix::Minus(_)))) => {
@@ -45,8 +46,9 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// A string, with the strings next to it, which the server joins to one.
-    fn string(
+    /// A string, with the strings next to it, which the server joins to one: in UTF-8, or as the bytes that
+    /// are to be kept.
+    pub(super) fn string(
         &self,
         index: usize,
         prefix: Option<Prefix>,
@@ -77,7 +79,7 @@ impl Planner<'_> {
             Some(Prefix::Introducer(at)) => (at, self.introducer(at)),
             _ => (first.start(), Some(self.charset())),
         };
-        let value = match (charset, column.physical) {
+        let value = match (charset, column.content()) {
             (None, Physical::Binary) => bytes,
             (None, Physical::Text) => {
                 ascii(bytes).ok_or_else(|| why::literal(column, "a _binary string outside of ASCII"))?
@@ -144,7 +146,24 @@ impl Planner<'_> {
         Ok((start..token.end(), text.into_bytes()))
     }
 
-    fn bytes_literal(
+    pub(super) fn bytes_literal(
+        &self,
+        token: Token,
+        prefix: Option<Prefix>,
+        column: &Arc<ProtectedColumn>,
+    ) -> Result<(Range<usize>, Vec<u8>), Refusal> {
+        let (span, bytes) = self.whole_bytes_literal(token, prefix, column)?;
+        match column.content() {
+            Physical::Binary => Ok((span, bytes)),
+            Physical::Text => {
+                let bytes =
+                    ascii(bytes).ok_or_else(|| why::literal(column, "a hexadecimal literal outside of ASCII"))?;
+                Ok((span, bytes))
+            }
+        }
+    }
+
+    pub(super) fn whole_bytes_literal(
         &self,
         token: Token,
         prefix: Option<Prefix>,
@@ -159,14 +178,7 @@ impl Planner<'_> {
             Some(Prefix::Introducer(at)) => at,
             _ => token.start(),
         };
-        match column.physical {
-            Physical::Binary => Ok((start..token.end(), bytes)),
-            Physical::Text => {
-                let bytes =
-                    ascii(bytes).ok_or_else(|| why::literal(column, "a hexadecimal literal outside of ASCII"))?;
-                Ok((start..token.end(), bytes))
-            }
-        }
+        Ok((start..token.end(), bytes))
     }
 }
 

@@ -273,7 +273,7 @@ impl Planner<'_> {
             && matches!(column.default, ColumnDefault::None)
             && updated.contains(&column.name)
         {
-            return Ok(Implicit::Seal(Plaintext::new(Vec::new())));
+            return Ok(Implicit::Seal(protected.implicit_default()));
         }
         self.implicit(column, protected, strictness)
     }

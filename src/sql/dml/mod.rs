@@ -17,6 +17,7 @@ mod source;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod typed;
 mod update;
 mod value;
 mod why;

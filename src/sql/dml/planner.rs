@@ -13,6 +13,7 @@ use super::value::{Outputs, Value};
 use super::why;
 use crate::catalog::{ProtectedColumn, Table, TableKind, Watched};
 use crate::config::TableName;
+use crate::seal::types::BadValue;
 use crate::sql::{Context, Edit, NullPolicy, ParamRole, Piece, Refusal, SealParam, SealedLiteral};
 
 pub(super) struct Planner<'a> {
@@ -34,6 +35,8 @@ pub(super) struct Planner<'a> {
     pub row: u32,
     /// The verb says IGNORE.
     pub ignore: bool,
+    /// What becomes of a value that a declared type does not take; `None` outside of assignments.
+    pub bad_value: Option<BadValue>,
 }
 
 pub(super) struct Cte {
@@ -65,6 +68,7 @@ impl<'a> Planner<'a> {
             insert_target: None,
             row: 1,
             ignore,
+            bad_value: None,
         }
     }
 
@@ -172,8 +176,13 @@ impl<'a> Planner<'a> {
 
     /// The `?` at this offset receives a value of `column`.
     pub fn seal_param(&mut self, at: usize, column: &Arc<ProtectedColumn>, null: NullPolicy) -> Result<(), Refusal> {
-        let role = self.source.placeholder_at(at).and_then(|n| self.params.get_mut(n));
-        let Some(role) = role else {
+        let number = self.source.placeholder_at(at);
+        let rules = match (&column.logical, self.bad_value) {
+            (None, _) => None,
+            (Some(_), Some(bad)) => Some(self.rules(bad)),
+            (Some(_), None) => return Err(why::mixed(column, "an expression")),
+        };
+        let Some(role) = number.and_then(|n| self.params.get_mut(n)) else {
             return Err(why::not_understood("this placeholder"));
         };
         if let ParamRole::Seal(there) = role
@@ -181,7 +190,7 @@ impl<'a> Planner<'a> {
         {
             return Err(why::not_understood("a placeholder with two meanings"));
         }
-        *role = ParamRole::Seal(SealParam { column: column.clone(), row: self.row, null });
+        *role = ParamRole::Seal(SealParam { column: column.clone(), row: self.row, null, rules });
         Ok(())
     }
 

@@ -1,0 +1,381 @@
+//! Columns with a declared type: beside a plain twin of that type, the application cannot tell which of
+//! the two is protected.
+
+use std::collections::HashMap;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Value};
+
+use crate::on_every_server;
+use crate::support::{Answer, Proxy, Schema, answer};
+
+pub const TYPES: &[&str] = &[
+    "tinyint(1)",
+    "tinyint",
+    "tinyint unsigned",
+    "smallint",
+    "mediumint unsigned",
+    "int",
+    "int unsigned",
+    "bigint",
+    "bigint unsigned",
+    "decimal(10,2)",
+    "decimal(5,5)",
+    "decimal(20,0) unsigned",
+    "decimal(65,30)",
+    "float",
+    "float unsigned",
+    "double",
+    "date",
+    "datetime",
+    "datetime(2)",
+    "datetime(6)",
+    "time",
+    "time(3)",
+    "year",
+    "char(5)",
+    "varchar(10)",
+    "tinytext",
+    "text",
+    "longtext",
+    "binary(4)",
+    "varbinary(10)",
+    "tinyblob",
+    "blob",
+    "longblob",
+    "enum('a','bbb','7')",
+    "set('a','b','c')",
+    "bit(1)",
+    "bit(9)",
+];
+
+/// A table `twin` of plain columns `c0`, `c1` … and a table `sealed` of protected ones.
+async fn tables(schema: &Schema, direct: &mut Conn, attribute: &str) -> Proxy {
+    let columns = |physical: Option<&str>| {
+        let columns =
+            TYPES.iter().enumerate().map(|(n, declared)| format!("c{n} {} {attribute}", physical.unwrap_or(declared)));
+        columns.collect::<Vec<_>>().join(", ")
+    };
+    for (table, physical) in [("twin", None), ("sealed", Some("text CHARACTER SET ascii COLLATE ascii_bin"))] {
+        let sql = format!(
+            "CREATE TABLE {table} (id int PRIMARY KEY, {}) DEFAULT CHARACTER SET utf8mb4 ROW_FORMAT=DYNAMIC",
+            columns(physical)
+        );
+        direct.query_drop(sql).await.unwrap();
+    }
+    let mut builder = Proxy::builder(schema);
+    for (n, declared) in TYPES.iter().enumerate() {
+        builder = builder.column("sealed", &format!("c{n}"), &format!("{{ type: \"{declared}\" }}"));
+    }
+    builder.start()
+}
+
+/// Literals of every kind, good and bad for every type.
+const LITERALS: &[&str] = &[
+    "NULL",
+    "''",
+    "' '",
+    "'abc'",
+    "'1abc'",
+    "' 12 '",
+    "'1.5'",
+    "'-1.5'",
+    "'2.5'",
+    "2.5",
+    "-2.5",
+    "1.5e0",
+    "2.5e0",
+    "'1e2'",
+    "'1e30'",
+    "'1e400'",
+    "'1e'",
+    "'.'",
+    "'.5'",
+    "'1.'",
+    "'+5'",
+    "'-'",
+    "'- 1'",
+    "'0x10'",
+    "0x10",
+    "x'31'",
+    "b'11'",
+    "'-0'",
+    "-0",
+    "0",
+    "1",
+    "2",
+    "7",
+    "300",
+    "-300",
+    "-1",
+    "1e30",
+    "'1 2'",
+    "'\\t7\\n'",
+    "'9223372036854775808'",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "18446744073709551615",
+    "18446744073709551616",
+    "TRUE",
+    "FALSE",
+    "_binary'5'",
+    "_utf8mb4 x'35'",
+    "0x112233445566778899",
+    "0.00001234567",
+    "123456.789",
+    "1234567.89",
+    "0.1",
+    "16777217",
+    "1.17549e-40",
+    "3.4028235e38",
+    "1e39",
+    "-0.0",
+    "1e15",
+    "1e14",
+    "100000000000000000000",
+    "0.005",
+    "0.015",
+    "99999999.994",
+    "99999999.995",
+    "-99999999.995",
+    "'99999999.995'",
+    "'inf'",
+    "'nan'",
+    "1.2345678901234567e-5",
+    "12345678901234567890123456789012345.123456789012345678901234567891",
+    "'2026-01-02'",
+    "'2026-1-2'",
+    "'26-1-2'",
+    "'20260102'",
+    "20260102",
+    "260102",
+    "'2026/01/02'",
+    "'2026-01-02 03:04:05'",
+    "'2026-01-02T03:04:05'",
+    "'2026-01-02 3:4:5'",
+    "'2026-01-02 03:04'",
+    "'2026-01-02 03:04:05.1234567'",
+    "'2026-01-02 23:59:59.9999995'",
+    "'2026-01-02 23:59:59.5'",
+    "'2026-12-31 23:59:59.995'",
+    "'9999-12-31 23:59:59.999999'",
+    "20260102030405",
+    "'20260102030405'",
+    "'2026-02-30'",
+    "'2026-13-01'",
+    "'0000-00-00'",
+    "'0000-00-00 00:00:00'",
+    "'2026-00-10'",
+    "'2026-01-00'",
+    "'2026-01-02x'",
+    "'2026-01-02 03:04:05+00:00'",
+    "'2026-01-02 03:04:05Z'",
+    "'2026-01-02 '",
+    "' 2026-01-02'",
+    "'2026-01-02 25:00:00'",
+    "'10000-01-01'",
+    "'0001-01-01'",
+    "'2024-02-29'",
+    "'2023-02-29'",
+    "'1900-02-29'",
+    "'2000-02-29'",
+    "'12:34:56'",
+    "'12:34'",
+    "'-12:34:56'",
+    "'1 02:03:04'",
+    "'838:59:59'",
+    "'839:00:00'",
+    "'-839:00:00'",
+    "'12:34:56.5'",
+    "'12:34:56.123456'",
+    "'12:34:56.9999995'",
+    "'123456'",
+    "123456",
+    "'12'",
+    "12",
+    "-12",
+    "'12:60:00'",
+    "'12:34:56x'",
+    "'1:2:3'",
+    "'-00:00:00'",
+    "'100:00:00'",
+    "8385959",
+    "8390000",
+    "126000",
+    "'838:59:59.5'",
+    "2026",
+    "'2026'",
+    "26",
+    "'70'",
+    "70",
+    "'0'",
+    "'00'",
+    "'0000'",
+    "1900",
+    "2155",
+    "2156",
+    "'2026x'",
+    "2026.4",
+    "'2e3'",
+    "100",
+    "'abcdef'",
+    "'abc   '",
+    "'abc          '",
+    "12345",
+    "1.50",
+    "1e3",
+    "'ééééé'",
+    "'éééééé'",
+    "0x4142",
+    "x'414243444546'",
+    "'😀'",
+    "x'00'",
+    "x'00ff'",
+    "'a'",
+    "'A'",
+    "'bbb '",
+    "' a'",
+    "'x'",
+    "'3'",
+    "'é'",
+    "'ab'",
+    "'a,c'",
+    "'C,a'",
+    "'a,a'",
+    "'a,x'",
+    "','",
+    "5",
+    "8",
+    "'5'",
+    "511",
+    "512",
+    "b'101'",
+    "0x1ff",
+    "0x200",
+    "x'01ff'",
+    "0x000001",
+];
+
+const MODES: &[&str] = &["STRICT_ALL_TABLES", "", "TRADITIONAL", "STRICT_TRANS_TABLES,ALLOW_INVALID_DATES"];
+
+/// What an INSERT came to: stored, the server's error, or Sealwire's own.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Stored,
+    Error(u16),
+    Refused(String),
+}
+
+async fn insert(conn: &mut Conn, statement: &str) -> Outcome {
+    outcome(answer(conn, statement).await)
+}
+
+fn outcome(answer: Answer) -> Outcome {
+    match answer {
+        Answer::Done { .. } => Outcome::Stored,
+        Answer::Error { code: 1235, message, .. } => {
+            assert!(message.starts_with("sealwire SW-1812") || message.starts_with("sealwire SW-1311"), "{message}");
+            Outcome::Refused(message)
+        }
+        Answer::Error { code, .. } => Outcome::Error(code),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a column holds, by row, through the text or the binary protocol.
+async fn values(conn: &mut Conn, table: &str, column: usize, prepared: bool) -> HashMap<usize, Value> {
+    let sql = format!("SELECT id, c{column} FROM {table}");
+    match prepared {
+        false => conn.query(sql).await.unwrap(),
+        true => conn.exec(sql, ()).await.unwrap(),
+    }
+    .into_iter()
+    .collect()
+}
+
+on_every_server! {
+    async fn literals_are_converted_as_a_plain_column_converts_them(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        let proxy = tables(&schema, &mut direct, "NULL").await;
+        let mut app = proxy.connect().await;
+        let (mut different, mut refused, mut total) = (Vec::new(), Vec::new(), 0);
+        for mode in MODES {
+            for conn in [&mut direct, &mut app] {
+                conn.query_drop(format!("SET sql_mode = '{mode}'")).await.unwrap();
+            }
+            for (n, declared) in TYPES.iter().enumerate() {
+                let mut stored = Vec::new();
+                for (id, literal) in LITERALS.iter().enumerate() {
+                    let sql = |table: &str| format!("INSERT INTO {table} (id, c{n}) VALUES ({id}, {literal})");
+                    let there = insert(&mut direct, &sql("twin")).await;
+                    let here = insert(&mut app, &sql("sealed")).await;
+                    total += 1;
+                    match (&there, &here) {
+                        (_, Outcome::Refused(message)) => {
+                            refused.push(format!("{declared} {literal}: {message}"));
+                            direct.query_drop(format!("DELETE FROM twin WHERE id = {id}")).await.unwrap();
+                        }
+                        _ if there != here => different.push(format!("{mode} {declared} {literal}: {there:?}, {here:?}")),
+                        _ if there == Outcome::Stored => stored.push((id, literal)),
+                        _ => {}
+                    }
+                }
+                for prepared in [false, true] {
+                    let expected = values(&mut direct, "twin", n, prepared).await;
+                    let opened = values(&mut app, "sealed", n, prepared).await;
+                    for (id, literal) in &stored {
+                        let (expected, opened) = (expected.get(id), opened.get(id));
+                        if expected != opened {
+                            different.push(format!("{mode} {declared} {literal}: {expected:?}, opened {opened:?}"));
+                        }
+                    }
+                }
+                direct.query_drop("DELETE FROM twin").await.unwrap();
+                app.query_drop("DELETE FROM sealed").await.unwrap();
+            }
+        }
+        eprintln!("{total} conversions, {} refused", refused.len());
+        assert!(different.is_empty(), "{} of {total} differ:\n{}", different.len(), different.join("\n"));
+        assert!(refused.len() * 8 < total, "{} of {total} refused:\n{}", refused.len(), refused.join("\n"));
+    }
+
+    async fn columns_look_as_they_are_declared(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        for attribute in ["NULL", "NOT NULL"] {
+            direct.query_drop("DROP TABLE IF EXISTS twin, sealed").await.unwrap();
+            let proxy = tables(&schema, &mut direct, attribute).await;
+            let mut app = proxy.connect().await;
+            for charset in ["utf8mb4", "latin1", "utf8mb3", "ascii"] {
+                for conn in [&mut direct, &mut app] {
+                    conn.query_drop(format!("SET NAMES {charset}")).await.unwrap();
+                }
+                let mut described = Vec::new();
+                for (conn, table) in [(&mut direct, "twin"), (&mut app, "sealed")] {
+                    // Under one name, so that the two are the same.
+                    let sql = format!("SELECT t.* FROM {table} AS t");
+                    let Answer::Rows { columns, .. } = answer(conn, &sql).await else { panic!("no rows") };
+                    let statement = conn.prep(&sql).await.unwrap();
+                    let prepared: Vec<_> = statement.columns().iter().map(crate::support::Metadata::from).collect();
+                    let mut executed = conn.exec_iter(&statement, ()).await.unwrap();
+                    let rows: Vec<_> = executed.columns_ref().iter().map(crate::support::Metadata::from).collect();
+                    executed.for_each(|_| ()).await.unwrap();
+                    drop(executed);
+                    let mut all = [columns, prepared, rows];
+                    for column in all.iter_mut().flatten() {
+                        column.org_table.clear();
+                    }
+                    described.push(all);
+                }
+                let (here, there) = (described.pop().unwrap(), described.pop().unwrap());
+                for (here, there) in here.iter().zip(&there) {
+                    assert_eq!(here.len(), TYPES.len() + 1);
+                    for (here, there) in here.iter().zip(there) {
+                        assert_eq!(here, there, "{charset} {attribute}");
+                    }
+                }
+            }
+        }
+    }
+}
