@@ -9,6 +9,7 @@ mod column;
 mod facts;
 mod grants;
 pub mod inspect;
+pub mod offline;
 mod read;
 pub mod snapshot;
 pub mod verify;

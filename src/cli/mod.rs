@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod check;
+pub mod explain;
 mod paint;
 pub mod run;
 
@@ -32,6 +33,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Show what would become of a statement, or of the statements of a log
+    Explain(explain::Options),
     /// Serve: listen for MySQL clients and relay them to the database
     Run {
         /// The configuration file
@@ -65,6 +68,8 @@ pub enum Failure {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("{0}")]
+    Input(String),
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
@@ -75,6 +80,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Check { config } => check::check(&config),
+        Command::Explain(options) => explain::explain(options),
         Command::Run { config } => run::run(&config),
     };
     match outcome {

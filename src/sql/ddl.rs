@@ -11,7 +11,7 @@ use crate::catalog::Watched;
 pub(super) const WITH_BODY: &[&str] = &["procedure", "function", "event", "trigger", "package"];
 
 /// Skips what may stand between the verb and the kind of object; `n` is the first token behind the verb.
-pub(super) fn object(live: &Live<'_>, mut n: usize) -> usize {
+pub(crate) fn object(live: &Live<'_>, mut n: usize) -> usize {
     loop {
         if live.is(n, "definer") && live.op(n + 1, "=") {
             n += 3;
@@ -50,7 +50,7 @@ pub(super) fn object(live: &Live<'_>, mut n: usize) -> usize {
 }
 
 /// Skips `IF NOT EXISTS`, `IF EXISTS`.
-pub(super) fn if_exists(live: &Live<'_>, n: usize) -> usize {
+pub(crate) fn if_exists(live: &Live<'_>, n: usize) -> usize {
     if !live.is(n, "if") {
         n
     } else if live.is(n + 1, "not") {

@@ -11,14 +11,14 @@ use super::refusal::{Refusal, RefusalCode};
 use crate::catalog::{Table, Watched};
 use crate::config::TableName;
 
-pub(super) struct Live<'a> {
+pub(crate) struct Live<'a> {
     pub statement: &'a StatementText<'a>,
     pub ctx: &'a Context<'a>,
     pub tokens: Vec<Token>,
 }
 
 /// What the catalog says of a name in the text.
-pub(super) enum Found {
+pub(crate) enum Found {
     Table(Arc<Table>),
     /// The server has no such table.
     Absent,
@@ -29,7 +29,7 @@ pub(super) enum Found {
 }
 
 /// A possibly qualified name: where it ends, and its parts.
-pub(super) struct QualifiedName {
+pub(crate) struct QualifiedName {
     pub schema: Option<String>,
     pub name: String,
     /// Index of the first token behind it.

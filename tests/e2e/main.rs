@@ -19,6 +19,7 @@ mod check;
 mod commands;
 mod crash;
 mod cursors;
+mod explain;
 mod keys;
 mod kms;
 mod parameters;

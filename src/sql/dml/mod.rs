@@ -138,6 +138,24 @@ impl Planner<'_> {
     }
 }
 
+/// The column names of a query in a view's definition, where a name is the query's to give; `None` if the
+/// query is not understood or a table of it is not known.
+pub(crate) fn names_of(definition: &str, ctx: &Context<'_>) -> Option<Vec<Option<String>>> {
+    let text = definition.as_bytes();
+    let mode = LexMode { sql_mode: SqlMode::default(), version: ctx.catalog.version, charset: Charset::Utf8mb4 };
+    let tokens = lex(text, mode).ok()?;
+    let found = statements(text, &tokens, mode);
+    let [statement] = found.as_slice() else { return None };
+    let parsed = dialect::parse(statement).ok()?;
+    let Statement::Query(query) = &parsed.statement else { return None };
+    let mut planner = Planner::new(ctx, Source::new(statement, Charset::Utf8mb4, parsed.spans), false);
+    let outputs = planner.query(query, None).ok()?;
+    if outputs.unknown || !planner.need.is_empty() {
+        return None;
+    }
+    Some(outputs.columns.into_iter().map(|output| output.name).collect())
+}
+
 /// A view's stored definition. It is UTF-8 and independent of the session's sql_mode.
 fn parse_view(definition: &str, ctx: &Context<'_>) -> Option<Box<Query>> {
     let text = definition.as_bytes();
