@@ -53,10 +53,11 @@ pub enum Style {
 const MYSQL_DOUBLE_WIDTH: usize = 22;
 
 /// As the servers' `my_gcvt` does it: the shortest digits that read back as the same double, plain up
-/// to 15 digits on either side of the point, otherwise with an exponent without `+`.
+/// to 15 digits on either side of the point, otherwise with an exponent without `+`. A negative zero has
+/// no sign on MariaDB.
 pub fn double_text(value: f64, style: Style) -> String {
     if value == 0.0 {
-        return if value.is_sign_negative() { "-0".into() } else { "0".into() };
+        return if value.is_sign_negative() && style == Style::MySql { "-0".into() } else { "0".into() };
     }
     let shortest = format!("{value:e}");
     let Some((mantissa, exponent)) = shortest.split_once('e') else { return shortest };
@@ -115,6 +116,10 @@ fn time_text(reader: &mut Reader<'_>, style: Style) -> Result<String, Malformed>
         (micros, Style::MySql) => format!(".{micros:06}").trim_end_matches('0').to_owned(),
     };
     let hours = u64::from(days) * 24 + u64::from(hours);
+    // The servers clip it, or refuse it with 1690.
+    if (hours, minutes, seconds, micros) > (838, 59, 59, 0) {
+        return Err(Malformed("a TIME beyond 838:59:59"));
+    }
     let sign = if negative { "-" } else { "" };
     Ok(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}{fraction}"))
 }

@@ -22,6 +22,7 @@ pub fn canonical(logical: &LogicalType, number: f64) -> Option<String> {
             let narrow = narrow(number)?;
             Some(layout(&format!("{narrow:e}")))
         }
+        _ if number == 0.0 && number.is_sign_negative() => Some("-0".to_owned()),
         _ => number.is_finite().then(|| double_text(number, Style::MariaDb)),
     }
 }
@@ -85,6 +86,8 @@ pub fn float(logical: &LogicalType, unsigned: bool, input: &Input, rules: Rules)
     let most = if single { f64::from(f32::MAX) } else { f64::MAX };
     let put = |number: f64| canonical(logical, number);
     let clip = |number: f64| {
+        // MariaDB keeps no sign of a zero.
+        let number = if number == 0.0 && rules.flavor == ServerFlavor::MariaDb { 0.0 } else { number };
         let near = if unsigned && number < 0.0 { 0.0 } else { number.clamp(-most, most) };
         match put(near) {
             None => Fitting::uncertain("a number that is none"),

@@ -236,7 +236,7 @@ pub fn year(input: &Input) -> Fitting {
                 _ if text.contains('\0') => Fitting::uncertain("a NUL character"),
                 Prefix::None => Fitting::bad("0000", BAD_INTEGER),
                 Prefix::Number(number, rest) => match number.to_integer() {
-                    Some(0) if text.trim() != text => Fitting::uncertain("a year of zero with spaces"),
+                    Some(_) if text.trim() != text => Fitting::uncertain("a year with spaces"),
                     Some(number) => {
                         let fitting = year_of(number, Some(text.len()));
                         match (rest, fitting.problem) {

@@ -22,7 +22,8 @@ pub fn string(logical: &LogicalType, input: &Input, rules: Rules) -> Fitting {
         }
         Input::Decimal(text) => text.as_bytes(),
         Input::Double(number) => {
-            owned = double_text(*number, Style::MariaDb);
+            let style = if rules.flavor == ServerFlavor::MariaDb { Style::MariaDb } else { Style::MySql };
+            owned = double_text(*number, style);
             // The servers print it shorter to make it fit.
             if owned.len() > SURE_DOUBLE || owned.len() as u64 > logical.longest() || !number.is_finite() {
                 return Fitting::uncertain("a floating-point number of many digits for a string");

@@ -77,5 +77,7 @@ fn time(reader: &mut Reader<'_>) -> Result<Time, Malformed> {
     if !reader.is_empty() {
         time.micros = reader.u32(WHAT)?;
     }
-    if time.micros > 999_999 { Err(Malformed(WHAT)) } else { Ok(time) }
+    // MariaDB clips what is beyond, MySQL refuses it with 1690.
+    let beyond = (time.hours, time.minutes, time.seconds, time.micros) > (838, 59, 59, 0);
+    if time.micros > 999_999 || beyond { Err(Malformed(WHAT)) } else { Ok(time) }
 }
