@@ -10,6 +10,8 @@ pub mod scrub;
 pub mod search;
 pub mod types;
 #[cfg(test)]
+mod tampering;
+#[cfg(test)]
 mod vectors;
 pub mod width;
 

@@ -13,16 +13,20 @@ pub fn moto_endpoint() -> Option<String> {
     endpoint
 }
 
-/// Makes a KMS key in moto and gives its ARN.
-pub async fn moto_key() -> Option<String> {
-    let client = aws_sdk_kms::Client::from_conf(
+/// A client of KMS at an endpoint, with rights and ideas of its own.
+pub fn kms_client(endpoint: &str) -> aws_sdk_kms::Client {
+    aws_sdk_kms::Client::from_conf(
         aws_sdk_kms::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
-            .endpoint_url(moto_endpoint()?)
+            .endpoint_url(endpoint)
             .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
             .build(),
-    );
-    let created = client.create_key().send().await.expect("moto makes a key");
+    )
+}
+
+/// Makes a KMS key in moto and gives its ARN.
+pub async fn moto_key() -> Option<String> {
+    let created = kms_client(&moto_endpoint()?).create_key().send().await.expect("moto makes a key");
     created.key_metadata().and_then(|metadata| metadata.arn()).map(str::to_owned)
 }

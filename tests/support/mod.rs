@@ -28,7 +28,7 @@ mod schema;
 pub use backend::{Account, Backend, Server};
 pub use canary::{assert_no_plaintext, search};
 pub use client::{Answer, Metadata, answer, connect, opts, text_rows};
-pub use kms::{moto_endpoint, moto_key};
+pub use kms::{kms_client, moto_endpoint, moto_key};
 pub use proxy::{Kms, Proxy, ProxyBuilder};
 pub use python::python;
 pub use raw::{Raw, caps};

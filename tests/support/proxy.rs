@@ -22,6 +22,8 @@ pub enum Kms {
     Local,
     /// moto, with this key id, ARN or alias.
     Moto(String),
+    /// What speaks for KMS at an endpoint, with this key id, ARN or alias.
+    At(String, String),
     /// Values pass unchanged.
     None,
 }
@@ -162,7 +164,8 @@ impl Drop for Proxy {
 }
 
 impl ProxyBuilder {
-    /// Protects `schema.table.column` with the column's settings in YAML flow form, `{}` for none.
+    /// Protects `schema.table.column` with the column's settings in YAML flow form, `{}` for none. A table
+    /// name with a dot in it names its schema itself.
     pub fn column(mut self, table: &str, column: &str, settings: &str) -> Self {
         self.tables.entry(table.to_owned()).or_default().push((column.to_owned(), settings.to_owned()));
         self
@@ -260,10 +263,11 @@ impl ProxyBuilder {
                 let keyring = self.keyring.clone().unwrap_or_else(|| folder.join("keyring"));
                 format!("kms:\n  provider: local\n  keyring: \"{}\"\n", keyring.display())
             }
-            Kms::Moto(key) => format!(
-                "kms:\n  provider: aws\n  key: \"{key}\"\n  region: eu-central-1\n  endpoint: \"{}\"\n",
-                moto_endpoint().expect("a test that names a moto key runs with moto")
-            ),
+            Kms::Moto(key) => {
+                let endpoint = moto_endpoint().expect("a test that names a moto key runs with moto");
+                aws_yaml(&endpoint, key)
+            }
+            Kms::At(endpoint, key) => aws_yaml(endpoint, key),
             Kms::None => "kms:\n  provider: none\n  allow_plaintext: true\n".into(),
         };
         if let Some(mode) = self.kms_mode {
@@ -277,7 +281,8 @@ impl ProxyBuilder {
             yaml += &format!("  {}.elsewhere:\n    columns:\n      hidden: {{}}\n", self.other);
         }
         for (table, columns) in &self.tables {
-            yaml += &format!("  {}.{table}:\n", self.schema);
+            yaml +=
+                &if table.contains('.') { format!("  {table}:\n") } else { format!("  {}.{table}:\n", self.schema) };
             yaml += self.table_extra.get(table).map_or("", String::as_str);
             yaml += "    columns:\n";
             for (column, settings) in columns {
@@ -353,6 +358,10 @@ impl ProxyBuilder {
         }
         proxy
     }
+}
+
+fn aws_yaml(endpoint: &str, key: &str) -> String {
+    format!("kms:\n  provider: aws\n  key: \"{key}\"\n  region: eu-central-1\n  endpoint: \"{endpoint}\"\n")
 }
 
 /// The port of `listening on 127.0.0.1:PORT` in a log line.
