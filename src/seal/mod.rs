@@ -8,9 +8,9 @@ pub mod format;
 pub mod pad;
 pub mod scrub;
 pub mod search;
-pub mod types;
 #[cfg(test)]
 mod tampering;
+pub mod types;
 #[cfg(test)]
 mod vectors;
 pub mod width;
