@@ -11,8 +11,11 @@ use super::tables;
 use super::tree::{self, Node, Value};
 use super::values::{names_kms_key, parse_backend, parse_listen};
 
-const TOP: Keys =
-    Keys { path: "", names: &["listen", "tls", "backend", "kms", "vault", "catalog", "workers", "tables"], later: &[] };
+const TOP: Keys = Keys {
+    path: "",
+    names: &["listen", "tls", "backend", "kms", "vault", "catalog", "workers", "shutdown_grace", "tables"],
+    later: &[],
+};
 const TLS: Keys = Keys { path: "tls", names: &["mode", "cert", "key"], later: &[] };
 const BACKEND: Keys = Keys { path: "backend", names: &["address", "tls", "control", "connect_timeout"], later: &[] };
 const BACKEND_TLS: Keys = Keys { path: "backend.tls", names: &["mode", "ca", "cert", "key"], later: &[] };
@@ -88,6 +91,8 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = r.integer(&top, "workers", 1..=1024).and_then(|n| usize::try_from(n).ok()).unwrap_or(cores);
+    let grace = Duration::from_secs(20);
+    let shutdown_grace = r.duration(&top, "shutdown_grace", Duration::ZERO, Duration::from_secs(3600), grace);
     let mode = kms.as_ref().map_or(KmsMode::Envelope, |kms| kms.mode);
     let tables = tables::tables(r, &top, mode, vault.as_ref());
     Some(Config {
@@ -98,6 +103,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
         vault: vault?,
         catalog: CatalogConfig { max_age },
         workers,
+        shutdown_grace,
         tables,
     })
 }

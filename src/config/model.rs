@@ -60,6 +60,8 @@ pub struct Config {
     pub catalog: CatalogConfig,
     /// Worker threads, each with a runtime of its own; one a core by default.
     pub workers: usize,
+    /// How long sessions in a transaction or a statement may go on after SIGTERM.
+    pub shutdown_grace: Duration,
     pub tables: BTreeMap<TableName, TableConfig>,
 }
 

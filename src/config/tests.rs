@@ -55,6 +55,7 @@ fn a_minimal_file_takes_the_documented_defaults() {
     assert_eq!(config.vault, TableName::new("sealwire", "data_keys"));
     assert_eq!(config.catalog.max_age.as_secs(), 1);
     assert!(config.workers >= 1);
+    assert_eq!(config.shutdown_grace.as_secs(), 20);
     assert_eq!(config.tables.len(), 1);
 }
 

@@ -43,6 +43,7 @@ fn config(folder: &Path) -> Config {
         vault: TableName::new("sealwire", "data_keys"),
         catalog: CatalogConfig { max_age: Duration::from_secs(1) },
         workers: 1,
+        shutdown_grace: std::time::Duration::ZERO,
         tables: BTreeMap::new(),
     }
 }

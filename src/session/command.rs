@@ -33,6 +33,8 @@ pub struct Session {
     pub(super) state: SessionState,
     pub(super) multi_statements: bool,
     pub(super) statements: Statements,
+    /// The client has said that it will send nothing more.
+    pub(super) client_ended: bool,
     /// Kept for COM_CHANGE_USER, whose plugin may answer to the first scramble.
     scramble: Vec<u8>,
 }
@@ -87,6 +89,7 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
                 },
                 multi_statements: client_capabilities & CLIENT_MULTI_STATEMENTS != 0,
                 statements: Statements::default(),
+                client_ended: false,
                 scramble: exchange.scramble,
             };
             session.accept(&payload).await?;
@@ -128,8 +131,10 @@ impl Session {
     /// Waits for the client's next command, and watches the server meanwhile: it may end the session
     /// by itself (KILL, wait_timeout), with or without an ERR.
     async fn idle(&mut self) -> Result<Next, SessionError> {
-        let shutdown = self.shared.shutdown.clone();
-        let may_stop = !self.state.in_transaction;
+        let stop = match self.state.in_transaction {
+            true => self.shared.deadline.clone(),
+            false => self.shared.shutdown.clone(),
+        };
         tokio::select! {
             read = self.client.fill_idle() => Ok(if read? == 0 { Next::Close } else { Next::Command }),
             read = self.server.fill_idle() => {
@@ -143,7 +148,7 @@ impl Session {
                 self.client.flush().await?;
                 Ok(Next::Close)
             }
-            () = shutdown.cancelled(), if may_stop => {
+            () = stop.cancelled() => {
                 self.client.sequence = 0;
                 self.client.put(&ErrPacket::new(1053, b"08S01", "Server shutdown in progress").encode());
                 self.client.flush().await?;
@@ -253,6 +258,24 @@ impl Session {
             self.client.flush().await?;
         }
         Err(error.into())
+    }
+
+    /// Reads more of a response. A client that closes meanwhile is passed on as it is: the server ends some
+    /// waits early then (MySQL without TLS: SLEEP, GET_LOCK), and still answers a client that closed its sending half only.
+    pub(super) async fn fill_from_server(&mut self) -> std::io::Result<usize> {
+        while !self.client_ended && self.client.input.is_empty() {
+            tokio::select! {
+                biased;
+                read = self.server.fill() => return read,
+                read = self.client.fill_idle() => {
+                    if !matches!(read, Ok(read) if read > 0) {
+                        self.client_ended = true;
+                        self.server.end_output().await;
+                    }
+                }
+            }
+        }
+        self.server.fill().await
     }
 
     /// Sends a payload that was held whole.

@@ -162,6 +162,12 @@ impl Leg {
         self.stream.flush().await
     }
 
+    /// Closes the sending half as the other leg's peer did, and leaves the other direction open. TLS says
+    /// `close_notify` first: without it OpenSSL would take the connection for broken and send nothing more.
+    pub async fn end_output(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
     /// Ends the stream politely; errors do not matter any more.
     pub async fn close(&mut self) {
         let _ = self.flush().await;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -26,8 +27,8 @@ const WORKER_STACK: usize = 64 * 1024 * 1024;
 const BACKLOG: i32 = 1024;
 /// Between two tries when accepting fails for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long sessions in a transaction may go on after a shutdown was asked for.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long sessions may take to say goodbye when `shutdown_grace` is over.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -152,8 +153,12 @@ async fn work(shared: Arc<Shared>, tcp: Vec<std::net::TcpListener>, unix: Vec<st
     acceptors.wait().await;
     sessions.close();
     // Idle sessions end by themselves; one in a transaction may finish it.
-    if tokio::time::timeout(DRAIN, sessions.wait()).await.is_err() {
-        warn!("closing {} sessions that did not end in {} s", sessions.len(), DRAIN.as_secs());
+    let grace = shared.config.shutdown_grace;
+    if timeout(grace, sessions.wait()).await.is_err() {
+        warn!("closing {} sessions that did not end in {grace:?} (`shutdown_grace`)", sessions.len());
+        shared.deadline.cancel();
+        // What is in the middle of a statement then is cut off.
+        let _ = timeout(FAREWELL, sessions.wait()).await;
     }
 }
 

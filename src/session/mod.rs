@@ -46,6 +46,8 @@ pub struct Shared {
     pub connector: Option<TlsConnector>,
     /// Cancelled when the proxy shuts down.
     pub shutdown: CancellationToken,
+    /// Cancelled when `shutdown_grace` is over, too: sessions in a transaction end as well.
+    pub deadline: CancellationToken,
     rsa: OnceLock<RsaKeyPair>,
     prefilter: ArcSwapOption<(u64, Prefilter)>,
 }
@@ -59,6 +61,7 @@ impl Shared {
             catalog,
             keys,
             shutdown: CancellationToken::new(),
+            deadline: CancellationToken::new(),
             rsa: OnceLock::new(),
             prefilter: ArcSwapOption::empty(),
         })

@@ -109,7 +109,7 @@ impl Session {
                 Step::NeedMore => {
                     self.open_rows(&mut relay).await?;
                     self.client.flush().await?;
-                    if self.server.fill().await? == 0 {
+                    if self.fill_from_server().await? == 0 {
                         return Err(SessionError::Closed);
                     }
                 }

@@ -47,6 +47,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
         vault: TableName::new(schema.vault_schema(), "data_keys"),
         catalog: CatalogConfig { max_age: Duration::from_secs(1) },
         workers: 1,
+        shutdown_grace: std::time::Duration::ZERO,
         tables: BTreeMap::from([(
             TableName::new(&schema.name, "users"),
             TableConfig { columns, ..TableConfig::default() },

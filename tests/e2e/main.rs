@@ -19,6 +19,7 @@ mod check;
 mod commands;
 mod crash;
 mod cursors;
+mod endings;
 mod explain;
 mod keys;
 mod kms;
