@@ -8,6 +8,7 @@ pub mod authenticate;
 pub mod command;
 pub mod connect;
 pub mod error;
+mod infile;
 pub mod leg;
 pub mod listen;
 pub mod prepared;

@@ -101,7 +101,7 @@ impl Shape {
             ParamRole::Seal(param) => Some((place(&param.column), param.null, param.row == COMPARED)),
         });
         let results = plan.statements.iter().map(|statement| match &statement.result {
-            ResultRoles::Plain => Vec::new(),
+            ResultRoles::Plain | ResultRoles::Load(_) => Vec::new(),
             ResultRoles::Columns(columns) => {
                 columns.iter().map(|column| column.open.as_ref().map(|open| place(open))).collect()
             }

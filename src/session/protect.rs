@@ -280,7 +280,7 @@ fn too_wide(table: &catalog::Table, column: &catalog::Column, needed: u64, row: 
 
 fn opens_text(plan: &Plan) -> bool {
     plan.statements.iter().any(|statement| match &statement.result {
-        ResultRoles::Plain => false,
+        ResultRoles::Plain | ResultRoles::Load(_) => false,
         ResultRoles::Columns(columns) => {
             columns.iter().filter_map(|column| column.open.as_ref()).any(|column| column.physical == Physical::Text)
         }

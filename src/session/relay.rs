@@ -1,12 +1,15 @@
 //! Carries one response from the server to the client: unread where nothing is protected, row by row
 //! where values must be opened.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::command::Session;
 use super::error::{SessionError, sealwire_error};
 use super::rows::{Opening, RowFormat};
 use super::{scrub, typed};
+use crate::sql::load_data::LoadPlan;
 use crate::sql::{RefusalCode, ResultColumn, ResultRoles};
 use crate::wire::Malformed;
 use crate::wire::capability::{CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK};
@@ -148,13 +151,20 @@ impl Session {
                 }
             }
             Kind::LocalInfile => {
-                // The client is not asked for its file; the server gets an empty one.
-                self.server.put(b"");
-                self.server.flush().await?;
-                relay.aborted.get_or_insert(sealwire_error(
-                    RefusalCode::LocalInfile,
-                    "LOAD DATA LOCAL is not relayed by this version",
-                ));
+                if relay.aborted.is_some() {
+                    // A client that is to get an ERR is not asked for its file; the server gets an empty one.
+                    self.server.put(b"");
+                    self.server.flush().await?;
+                    return Ok(());
+                }
+                self.client.put(payload);
+                self.client.flush().await?;
+                if let Some(error) = self.relay_file(relay.load().as_deref()).await? {
+                    relay.aborted = Some(error);
+                }
+                relay.renumber |= self.client.sequence != self.server.sequence;
+                relay.response.whole_rows = relay.wants_whole_rows();
+                return Ok(());
             }
             Kind::PrepareOk => {
                 let mut reader = Reader::new(payload);
@@ -301,6 +311,15 @@ impl<'a> Relay<'a> {
     fn prepared_roles(&self) -> Option<&'a [ResultColumn]> {
         match self.view {
             View::Prepared { roles: ResultRoles::Columns(columns) } => Some(columns),
+            _ => None,
+        }
+    }
+
+    /// How the file is to be sealed that the server asks for.
+    fn load(&self) -> Option<Arc<LoadPlan>> {
+        let View::Roles { results, .. } = self.view else { return None };
+        match results.get(self.response.results_ended) {
+            Some(ResultRoles::Load(plan)) => Some(plan.clone()),
             _ => None,
         }
     }

@@ -116,6 +116,10 @@ impl Packet {
                 self.changes_state |= changes_state;
                 self.forward(statement, "OTHER");
             }
+            Decision::Load(load) => {
+                self.planned = true;
+                self.statements.push(StatementPlan { verb: "LOAD", result: ResultRoles::Load(load) });
+            }
             Decision::Refuse(refusal) => self.refusal = Some(refusal),
             Decision::Need(tables) => self.need.extend(tables),
             Decision::Dml { from, explain } => {
@@ -145,7 +149,8 @@ impl Packet {
         self.params.extend(plan.params);
         // The rows of EXPLAIN are those of the plan, not of the table.
         let result = if explain { ResultRoles::Plain } else { plan.result };
-        self.statements.push(StatementPlan { verb: if explain { "EXPLAIN" } else { plan.verb }, result });
+        let verb = if explain { "EXPLAIN" } else { plan.verb };
+        self.statements.push(StatementPlan { verb, result });
     }
 
     fn outcome(self) -> Outcome {

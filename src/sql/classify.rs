@@ -1,11 +1,14 @@
 //! What kind of statement it is, and what becomes of everything that is neither DML nor DDL. Works on
 //! tokens: the parser knows few of these statements.
 
+use std::sync::Arc;
+
 use super::analyse::{analyse, may_touch};
 use super::ddl;
 use super::lex::TokenKind;
 use super::literal;
 use super::live::{Live, mentions_raw};
+use super::load_data::{self, LoadPlan};
 use super::plan::{Charset, Context, Outcome, Pass, Protocol};
 use super::refusal::{Refusal, RefusalCode};
 use crate::catalog::Watched;
@@ -22,6 +25,8 @@ pub(super) enum Decision {
         from: usize,
         explain: bool,
     },
+    /// LOAD DATA LOCAL into a protected table.
+    Load(Arc<LoadPlan>),
     Refuse(Refusal),
     Need(Vec<TableName>),
 }
@@ -309,12 +314,10 @@ fn load(live: &Live<'_>) -> Decision {
     if live.is(1, "index") {
         return pass();
     }
-    if let Some(n) = live.mention(1..live.len()) {
-        return live.refuse(RefusalCode::LoadData, format!("LOAD DATA with {}", live.shown(n)), n).into();
-    }
-    match (2..5).find(|n| live.is(*n, "local")) {
-        Some(n) => live.refuse(RefusalCode::LocalInfile, "LOAD DATA LOCAL", n).into(),
+    match live.mention(1..live.len()) {
         None => pass(),
+        Some(_) if live.is(1, "data") && (2..4).any(|n| live.is(n, "local")) => load_data::load_local(live),
+        Some(n) => live.refuse(RefusalCode::LoadData, format!("LOAD DATA with {}", live.shown(n)), n).into(),
     }
 }
 

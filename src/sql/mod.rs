@@ -16,6 +16,8 @@ pub mod guard;
 pub mod lex;
 pub mod literal;
 pub(crate) mod live;
+pub mod load_data;
+pub mod load_rows;
 pub mod misfit;
 mod normalise;
 pub mod plan;

@@ -7,6 +7,7 @@ use crate::catalog::{ProtectedColumn, Snapshot};
 use crate::config::TableName;
 use crate::seal::Plaintext;
 use crate::seal::types::Rules;
+use crate::sql::load_data::LoadPlan;
 use crate::sql::refusal::Refusal;
 
 /// What a statement's meaning depends on besides its text.
@@ -108,6 +109,8 @@ pub enum ResultRoles {
     Plain,
     /// One role per result column.
     Columns(Vec<ResultColumn>),
+    /// LOAD DATA LOCAL: how the file that the server asks for is sealed on its way.
+    Load(Arc<LoadPlan>),
 }
 
 pub struct ResultColumn {

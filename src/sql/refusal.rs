@@ -226,8 +226,8 @@ codes! {
         "They write rows that cannot be analysed.",
         "apply binary logs around the proxy";
     LoadData = 1505, 1235, "42000", "LOAD DATA into a protected table",
-        "The rows come from a file that Sealwire does not see.",
-        "use INSERT";
+        "The rows of a file on the server do not pass the proxy. Those of LOAD DATA LOCAL are sealed on their way, unless its options leave open how the file is read: LINES STARTING BY, SET, user variables, PARTITION, empty or overlapping delimiters, delimiters that sealed values hold.",
+        "use LOAD DATA LOCAL with plain FIELDS, LINES and CHARACTER SET options, or INSERT";
     CompoundBlock = 1506, 1235, "42000", "A compound statement over protected tables",
         "The statements of BEGIN NOT ATOMIC and its like are not analysed.",
         "send the statements one by one";
@@ -240,9 +240,9 @@ codes! {
     CommandNotSupported = 1509, 1047, "08S01", "A protocol command that is not supported",
         "The command could carry values past the analysis.",
         "use COM_QUERY or prepared statements";
-    LocalInfile = 1510, 1235, "42000", "LOAD DATA LOCAL",
-        "The file's rows are not analysed.",
-        "use INSERT";
+    LocalInfile = 1510, 1366, "HY000", "A row of LOAD DATA LOCAL cannot be sealed",
+        "The row lacks fields, holds NULL for a NOT NULL column, is quoted in a way that servers repair, or is not valid in the file's character set. Up to 16 MiB of rows are looked at before the server gets any; behind that the connection is closed, and rows before may have been stored.",
+        "correct the file; give CHARACTER SET if it holds more than ASCII";
     SetSubquery = 1511, 1235, "42000", "SET from a protected table",
         "What becomes of a variable's value cannot be followed.",
         "read the value in the application";

@@ -21,6 +21,7 @@ mod crash;
 mod cursors;
 mod endings;
 mod explain;
+mod infile;
 mod keys;
 mod kms;
 mod parameters;

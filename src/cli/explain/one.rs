@@ -100,6 +100,12 @@ fn planned(sql: &str, plan: &Plan, paint: Paint) -> (String, Exit) {
                 lines.push(("open", column, format!("result column {}{name}", n + 1)));
             }
         }
+        if let ResultRoles::Load(load) = &statement.result {
+            for (n, field) in load.fields.iter().enumerate() {
+                let Some(column) = &field.seal else { continue };
+                lines.push(("seal", column, format!("field {} of the file", n + 1)));
+            }
+        }
     }
     if let Some((span, literal)) = too_long {
         let mut out = format!(

@@ -64,6 +64,7 @@ fn changes(plan: &Plan) -> bool {
         || plan.params.iter().any(|role| matches!(role, ParamRole::Seal(_)))
         || plan.statements.iter().any(|statement| match &statement.result {
             ResultRoles::Plain => false,
+            ResultRoles::Load(load) => load.fields.iter().any(|field| field.seal.is_some()),
             ResultRoles::Columns(columns) => columns.iter().any(|column| column.open.is_some()),
         })
 }

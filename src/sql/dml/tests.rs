@@ -96,7 +96,7 @@ fn refuses(cases: &[(Code, &str)]) {
 /// `-` for a plain result, otherwise each column's protected column or `.`.
 fn roles(plan: &DmlPlan) -> String {
     match &plan.result {
-        ResultRoles::Plain => "-".to_owned(),
+        ResultRoles::Plain | ResultRoles::Load(_) => "-".to_owned(),
         ResultRoles::Columns(columns) => columns
             .iter()
             .map(|c| c.open.as_ref().map_or(".".to_owned(), |p| p.name.clone()))

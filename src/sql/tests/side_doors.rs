@@ -150,13 +150,43 @@ fn other_doors_are_shut() {
         Code::LoadData,
         &[
             "LOAD DATA INFILE 'x' INTO TABLE users",
-            "LOAD DATA LOCAL INFILE 'x' REPLACE INTO TABLE shop.users",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users (id, @email) SET email = @email",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users (id, email) SET note = 'x'",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users PARTITION (p0)",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users CHARACTER SET gbk",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users LINES STARTING BY 'xxx'",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users FIELDS TERMINATED BY ''",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users FIELDS TERMINATED BY 'Q'",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users FIELDS ENCLOSED BY '\"' ESCAPED BY '\"'",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users FIELDS TERMINATED BY '\n'",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users FIELDS ENCLOSED BY 'ab'",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users FIELDS TERMINATED BY 'é'",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE orders (id, users)",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE blobs",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users (id) garbage",
+            "LOAD XML LOCAL INFILE 'x' INTO TABLE users",
             "LOAD XML INFILE 'x' INTO TABLE users",
         ],
     );
-    refused(
-        Code::LocalInfile,
-        &["LOAD DATA LOCAL INFILE 'x' INTO TABLE orders", "LOAD DATA LOW_PRIORITY LOCAL INFILE 'x' INTO TABLE orders"],
+    refused(Code::RawDefault, &["LOAD DATA LOCAL INFILE 'x' INTO TABLE people (id, plan)"]);
+    refused(Code::Trigger, &["LOAD DATA LOCAL INFILE 'x' INTO TABLE logged"]);
+    refused(Code::UnknownColumn, &["LOAD DATA LOCAL INFILE 'x' INTO TABLE users (id, nothing)"]);
+    all(
+        "pass",
+        &[
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE orders",
+            "LOAD DATA LOW_PRIORITY LOCAL INFILE 'x' INTO TABLE crm.orders",
+        ],
+    );
+    all(
+        "plan",
+        &[
+            "LOAD DATA LOCAL INFILE 'x' REPLACE INTO TABLE shop.users",
+            "LOAD DATA LOW_PRIORITY LOCAL INFILE 'x' IGNORE INTO TABLE users CHARACTER SET 'utf8mb4' FIELDS TERMINATED BY ',' \
+             OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\r\n' IGNORE 1 LINES (email, id)",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE users COLUMNS TERMINATED BY x'09' LINES STARTING BY '' (note)",
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE blobs CHARSET latin1",
+        ],
     );
     refused(
         Code::SideDoor,
