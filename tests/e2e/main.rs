@@ -28,6 +28,7 @@ mod parameters;
 mod recover;
 mod refusal;
 mod relay;
+mod rows;
 mod sealing;
 mod searching;
 mod servers;
