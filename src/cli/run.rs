@@ -53,7 +53,8 @@ fn connect(config: &Config, runtime: &Runtime) -> Result<Control, Failure> {
         match Control::start(config) {
             Err(error @ (ControlError::Unreachable { .. } | ControlError::Timeout { .. })) => {
                 warn!("waiting for the database: {error}");
-                runtime.block_on(tokio::time::sleep(RETRY));
+                // The timer wants the runtime's context from its making on.
+                runtime.block_on(async { tokio::time::sleep(RETRY).await });
             }
             other => return Ok(other?),
         }

@@ -4,10 +4,12 @@
 use zeroize::Zeroizing;
 
 use super::Shared;
-use super::error::SessionError;
+use super::error::{SessionError, sealwire_error};
 use super::leg::Leg;
+use crate::sql::RefusalCode;
 use crate::wire::Malformed;
 use crate::wire::auth::*;
+use crate::wire::capability::MULTI_FACTOR_AUTHENTICATION;
 use crate::wire::reader::Reader;
 
 /// How the authentication ended.
@@ -22,6 +24,28 @@ pub enum Verdict {
 pub struct Exchange {
     pub plugin: Vec<u8>,
     pub scramble: Vec<u8>,
+    /// Of the session; they say whether there may be further factors.
+    pub capabilities: u32,
+}
+
+/// Whether a client's first answer, sent before the server named its plugin, must not go to the server as
+/// it is: it holds a password that the server's leg would show (`sha256_password` over TLS,
+/// `mysql_clear_password`), or asks for an RSA key that the server's leg has no use for.
+pub fn must_withhold(plugin: &[u8], client: &Leg, server: &Leg) -> bool {
+    match plugin {
+        b"sha256_password" => client.stream.is_secure() != server.stream.is_secure(),
+        _ => shows_password(plugin, client, server),
+    }
+}
+
+/// Whether this plugin's answers are passwords in the clear, on a server's leg that shows them. `dialog`
+/// sends them over any connection, so that it is refused only where the client's own leg is better.
+fn shows_password(plugin: &[u8], client: &Leg, server: &Leg) -> bool {
+    match plugin {
+        b"mysql_clear_password" => !server.stream.is_secure(),
+        b"dialog" => client.stream.is_secure() && !server.stream.is_secure(),
+        _ => false,
+    }
 }
 
 impl Exchange {
@@ -29,8 +53,21 @@ impl Exchange {
         self.plugin == plugin
     }
 
-    /// Relays until the server accepts or denies.
+    /// Relays until the server accepts or denies. Of an error that is the proxy's own the client is told.
     pub async fn run(&mut self, shared: &Shared, client: &mut Leg, server: &mut Leg) -> Result<Verdict, SessionError> {
+        let result = self.relay(shared, client, server).await;
+        let (code, message) = match &result {
+            Err(SessionError::Authentication(error)) => (RefusalCode::PasswordExchange, error.to_string()),
+            Err(SessionError::Refused(message)) => (RefusalCode::PasswordInClear, message.clone()),
+            _ => return result,
+        };
+        client.put(&sealwire_error(code, message).encode());
+        client.close().await;
+        result
+    }
+
+    async fn relay(&mut self, shared: &Shared, client: &mut Leg, server: &mut Leg) -> Result<Verdict, SessionError> {
+        let multi_factor = self.capabilities & MULTI_FACTOR_AUTHENTICATION != 0;
         loop {
             let payload = server.read_packet().await?;
             match payload.first().copied() {
@@ -40,8 +77,15 @@ impl Exchange {
                     client.flush().await?;
                     return Ok(Verdict::Denied);
                 }
-                Some(AUTH_SWITCH_REQUEST) => {
+                Some(header) if header == AUTH_SWITCH_REQUEST || header == AUTH_NEXT_FACTOR && multi_factor => {
                     self.switch(&payload)?;
+                    if shows_password(&self.plugin, client, server) {
+                        let plugin = String::from_utf8_lossy(&self.plugin).into_owned();
+                        return Err(SessionError::Refused(format!(
+                            "the account's plugin {plugin} sends the password in the clear, and the connection \
+                             to the database is not encrypted"
+                        )));
+                    }
                     client.put(&payload);
                     client.flush().await?;
                     // sha256_password sends the password itself at once where it thinks that safe.
@@ -62,7 +106,7 @@ impl Exchange {
                     self.answer(shared, client, server, true).await?;
                 }
                 Some(_) => {
-                    // A server's public key, a further factor, a plugin's own dialogue: the client answers.
+                    // A server's public key, a plugin's own dialogue: the client answers.
                     client.put(&payload);
                     client.flush().await?;
                     self.answer(shared, client, server, false).await?;
@@ -72,7 +116,7 @@ impl Exchange {
         }
     }
 
-    /// `AuthSwitchRequest`: 0xFE, plugin name, NUL, plugin data. A lone 0xFE asks for the old
+    /// `AuthSwitchRequest`: 0xFE, plugin name, NUL, plugin data; `AuthNextFactor`: the same after 0x02. A lone 0xFE asks for the old
     /// password hash of before 4.1, which no server here speaks.
     fn switch(&mut self, payload: &[u8]) -> Result<(), Malformed> {
         let mut reader = Reader::new(payload);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{debug, info};
 
 use super::Shared;
-use super::authenticate::{Exchange, Verdict};
+use super::authenticate::{Exchange, Verdict, must_withhold};
 use super::connect::{Connected, connect};
 use super::error::{SessionError, sealwire_error};
 use super::leg::Leg;
@@ -19,6 +19,7 @@ use crate::sql::{Pass, Protocol, RefusalCode, ResultRoles};
 use crate::wire::Malformed;
 use crate::wire::attributes;
 use crate::wire::capability::{CLIENT_MULTI_STATEMENTS, CLIENT_QUERY_ATTRIBUTES};
+use crate::wire::change_user::ChangeUser;
 use crate::wire::command::*;
 use crate::wire::err::ErrPacket;
 use crate::wire::frame::{HEADER, MAX_PAYLOAD};
@@ -70,7 +71,7 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
     let connected = connect(shared, socket).await?;
     let Connected { mut client, mut server, client_capabilities, server_capabilities, scramble, auth_plugin, schema } =
         connected;
-    let mut exchange = Exchange { plugin: auth_plugin, scramble };
+    let mut exchange = Exchange { plugin: auth_plugin, scramble, capabilities: server_capabilities };
     match exchange.run(shared, &mut client, &mut server).await {
         Ok(Verdict::Denied) => {
             client.close().await;
@@ -94,11 +95,6 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
             };
             session.accept(&payload).await?;
             Ok(Some(session))
-        }
-        Err(error @ SessionError::Authentication(_)) => {
-            client.put(&sealwire_error(RefusalCode::PasswordExchange, error.to_string()).encode());
-            client.close().await;
-            Err(error)
         }
         Err(error) => Err(error),
     }
@@ -391,9 +387,17 @@ impl Session {
     /// server sends another one.
     async fn change_user(&mut self) -> Result<Next, SessionError> {
         let payload = self.client.read_packet().await?;
-        let (plugin, schema) = change_user_fields(&payload)?;
-        self.send_payload(&payload).await?;
-        let mut exchange = Exchange { plugin, scramble: self.scramble.clone() };
+        let change = ChangeUser::parse(payload, self.client_capabilities)?;
+        match must_withhold(&change.auth_plugin, &self.client, &self.server) {
+            true => self.send_payload(&change.withheld()).await?,
+            false => self.send_payload(change.payload()).await?,
+        }
+        let schema = change.schema.map(|name| String::from_utf8_lossy(&name).into_owned());
+        let mut exchange = Exchange {
+            plugin: change.auth_plugin,
+            scramble: self.scramble.clone(),
+            capabilities: self.server_capabilities,
+        };
         let shared = self.shared.clone();
         match exchange.run(&shared, &mut self.client, &mut self.server).await? {
             Verdict::Denied => Ok(Next::Close),
@@ -406,20 +410,4 @@ impl Session {
             }
         }
     }
-}
-
-/// The authentication plugin and the schema named in a COM_CHANGE_USER.
-fn change_user_fields(payload: &[u8]) -> Result<(Vec<u8>, Option<String>), Malformed> {
-    const WHAT: &str = "COM_CHANGE_USER";
-    let mut reader = crate::wire::reader::Reader::new(payload);
-    reader.u8(WHAT)?;
-    reader.nul_terminated(WHAT)?;
-    let length = usize::from(reader.u8(WHAT)?);
-    reader.bytes(length, WHAT)?;
-    let schema = String::from_utf8_lossy(reader.nul_terminated(WHAT)?).into_owned();
-    let mut plugin = Vec::new();
-    if reader.u16(WHAT).is_ok() {
-        plugin = reader.remaining().split(|&byte| byte == 0).next().unwrap_or_default().to_vec();
-    }
-    Ok((plugin, Some(schema).filter(|name| !name.is_empty())))
 }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::Shared;
+use super::authenticate::must_withhold;
 use super::error::{SessionError, sealwire_error};
 use super::leg::Leg;
 use super::stream::{Socket, Stream};
@@ -91,13 +92,11 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
         }
         _ => {}
     }
-    let sha256 = response.auth_plugin.as_deref() == Some(b"sha256_password");
-    if sha256 && client.stream.is_secure() && !server.stream.is_secure() {
-        // The response holds the password in the clear, meant for a leg that is encrypted.
-        let message = "sha256_password over TLS needs TLS towards the database too";
-        return refuse(&mut client, RefusalCode::PasswordInClear, message.into()).await;
-    }
-    server.put(&response.with_capabilities(server_capabilities));
+    let auth_plugin = response.auth_plugin.clone().unwrap_or_else(|| greeting.auth_plugin.clone());
+    server.put(&match must_withhold(&auth_plugin, &client, &server) {
+        true => response.withheld(server_capabilities),
+        false => response.with_capabilities(server_capabilities),
+    });
     server.flush().await?;
     debug!(
         connection = greeting.connection_id,
@@ -110,7 +109,7 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
         client_capabilities,
         server_capabilities,
         scramble: greeting.auth_plugin_data.clone(),
-        auth_plugin: response.auth_plugin.unwrap_or(greeting.auth_plugin),
+        auth_plugin,
         schema: response.schema,
     })
 }

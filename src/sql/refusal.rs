@@ -371,8 +371,8 @@ codes! {
         "`backend.tls` asks for TLS, and the server does not offer it or its certificate does not pass.",
         "check `backend.tls` and the server's certificate";
     PasswordInClear = 2004, 3159, "HY000", "A password would travel unencrypted",
-        "sha256_password sends the password itself over TLS; without TLS towards the database it would go on in the clear.",
-        "set `backend.tls`, or use caching_sha2_password";
+        "The account's plugin, mysql_clear_password for example, sends the password itself, and the connection to the database is neither TLS nor a unix socket.",
+        "set `backend.tls` to `required` or better, or give the account another plugin";
     PasswordExchange = 2006, 1045, "28000", "The password exchange failed",
         "The client encrypted its password for another RSA key than the proxy's, or the server's key could not be used.",
         "let the client ask for the key (get-server-public-key), or use TLS";

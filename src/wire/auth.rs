@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 /// Packet headers of the authentication phase.
 pub const AUTH_SWITCH_REQUEST: u8 = 0xFE;
 pub const AUTH_MORE_DATA: u8 = 0x01;
+/// Asks for the next factor; only with MULTI_FACTOR_AUTHENTICATION.
+pub const AUTH_NEXT_FACTOR: u8 = 0x02;
 /// `caching_sha2_password`, server to client: the cached digest matched.
 pub const FAST_AUTH_SUCCESS: u8 = 0x03;
 /// `caching_sha2_password`, server to client: send the password itself.

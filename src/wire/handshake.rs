@@ -1,6 +1,9 @@
-//! The server's greeting and the client's answer to it, edited in place: only capability bytes change.
+//! The server's greeting and the client's answer to it, edited in place: only capability bytes change,
+//! unless an answer is withheld that would put a password at risk.
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html>
+
+use std::ops::Range;
 
 use super::Malformed;
 use super::capability::*;
@@ -87,6 +90,9 @@ pub struct HandshakeResponse {
     pub user: Vec<u8>,
     pub schema: Option<Vec<u8>>,
     pub auth_plugin: Option<Vec<u8>>,
+    /// Where the answer to the scramble stands, with its length or its NUL.
+    auth_field: Range<usize>,
+    plugin_field: Option<Range<usize>>,
 }
 
 /// Bytes of the fixed part: capabilities, maximum packet size, character set, filler.
@@ -110,6 +116,7 @@ impl HandshakeResponse {
         let collation = reader.u8("handshake response: character set")?;
         reader.bytes(23, "handshake response: filler")?;
         let user = reader.nul_terminated("handshake response: user")?.to_vec();
+        let start = reader.position();
         if capabilities & CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA != 0 {
             reader.lenenc_bytes("handshake response: auth response")?;
         } else if capabilities & CLIENT_SECURE_CONNECTION != 0 {
@@ -118,21 +125,32 @@ impl HandshakeResponse {
         } else {
             reader.nul_terminated("handshake response: auth response")?;
         }
+        let auth_field = start..reader.position();
         // A schema may be missing although its flag is set: some clients end the packet early.
         let schema = match capabilities & CLIENT_CONNECT_WITH_DB != 0 && !reader.is_empty() {
             true => Some(reader.nul_terminated("handshake response: schema")?.to_vec()),
             false => None,
         };
+        let start = reader.position();
         let auth_plugin = match capabilities & CLIENT_PLUGIN_AUTH != 0 && !reader.is_empty() {
             true => Some(reader.remaining().split(|&byte| byte == 0).next().unwrap_or_default().to_vec()),
             false => None,
         };
-        Ok(Self { capabilities, collation, user, schema: schema.filter(|s| !s.is_empty()), auth_plugin, payload })
+        let plugin_field = auth_plugin.as_ref().map(|name| start..start + name.len());
+        let schema = schema.filter(|name| !name.is_empty());
+        Ok(Self { capabilities, collation, user, schema, auth_plugin, auth_field, plugin_field, payload })
     }
 
     /// The payload with `capabilities` in place of the client's and MariaDB's extended ones cleared.
     pub fn with_capabilities(&self, capabilities: u32) -> Vec<u8> {
         let mut payload = self.payload.clone();
+        edit(&mut payload, capabilities);
+        payload
+    }
+
+    /// As [`HandshakeResponse::with_capabilities`] without the answer to the scramble. See [`withhold`].
+    pub fn withheld(&self, capabilities: u32) -> Vec<u8> {
+        let mut payload = withhold(&self.payload, &self.auth_field, self.plugin_field.as_ref());
         edit(&mut payload, capabilities);
         payload
     }
@@ -143,6 +161,25 @@ impl HandshakeResponse {
         edit(&mut payload, capabilities);
         payload
     }
+}
+
+/// An authentication packet with an empty answer and the name of a plugin that no account has: a server
+/// answers with an `AuthSwitchRequest` of the account's own plugin, whatever it is, and nothing that
+/// depends on the password has been sent.
+pub(super) fn withhold(payload: &[u8], auth_field: &Range<usize>, plugin_field: Option<&Range<usize>>) -> Vec<u8> {
+    let part = |range: Range<usize>| payload.get(range).unwrap_or_default();
+    let mut out = Vec::with_capacity(payload.len());
+    out.extend_from_slice(part(0..auth_field.start));
+    // An empty answer, in each of the three forms: length-encoded, one byte of length, NUL at the end.
+    out.push(0);
+    let Some(plugin) = plugin_field else {
+        out.extend_from_slice(part(auth_field.end..payload.len()));
+        return out;
+    };
+    out.extend_from_slice(part(auth_field.end..plugin.start));
+    out.extend_from_slice(b"sealwire");
+    out.extend_from_slice(part(plugin.end..payload.len()));
+    out
 }
 
 fn edit(payload: &mut [u8], capabilities: u32) {
@@ -205,6 +242,8 @@ mod tests {
         assert_eq!(response.user, b"app");
         assert_eq!(response.schema.as_deref(), Some(&b"shop"[..]));
         assert_eq!(response.auth_plugin.as_deref(), Some(&b"mysql_native_password"[..]));
+        let withheld = response.withheld(caps);
+        assert!(withheld.ends_with(b"app\0\0shop\0sealwire\0"), "{withheld:?}");
         assert_eq!(response.ssl_request(caps | CLIENT_SSL).len(), 32);
         assert!(HandshakeResponse::is_ssl_request(&response.ssl_request(caps | CLIENT_SSL)));
     }

@@ -7,6 +7,7 @@ pub mod attributes;
 pub mod auth;
 pub mod binary;
 pub mod capability;
+pub mod change_user;
 pub mod column;
 pub mod command;
 pub mod err;

@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
-use crate::support::{Proxy, Schema, text_rows};
+use crate::support::{Proxy, Schema, Stage, text_rows};
 
 fn start(schema: &Schema, keyring: &std::path::Path) -> Proxy {
     Proxy::builder(schema).keyring(keyring).column("users", "email", "{}").start()
@@ -30,6 +30,21 @@ on_every_server! {
         app.query_drop("INSERT INTO users (email) VALUES ('after')").await.unwrap();
         let read = text_rows(&mut app, "SELECT email FROM users ORDER BY id").await;
         assert_eq!(read, [[Some("committed".to_owned())], [Some("after".to_owned())]]);
+    }
+
+    async fn a_proxy_that_is_started_before_its_database_waits_for_it(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let probe = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = probe.local_addr().unwrap().port();
+        drop(probe);
+        let later = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            Stage::at(port, &backend)
+        });
+        let proxy = Proxy::builder(&schema).backend_address(&format!("127.0.0.1:{port}")).start();
+        later.join().unwrap();
+        assert!(proxy.log().matches("waiting for the database").count() >= 2, "{}", proxy.log());
+        proxy.connect().await.query_drop("SELECT 1").await.unwrap();
     }
 
     async fn a_proxy_that_is_asked_to_stop_ends_cleanly(backend: Backend) {

@@ -13,6 +13,7 @@
 mod support;
 
 mod attributes;
+mod authentication;
 mod carriers;
 mod catalog;
 mod check;

@@ -20,19 +20,23 @@ mod backend;
 mod canary;
 mod client;
 mod kms;
+mod login;
 mod proxy;
 mod python;
 pub mod raw;
 mod schema;
+mod stage;
 
 pub use backend::{Account, Backend, Server};
 pub use canary::{assert_no_plaintext, search};
 pub use client::{Answer, Metadata, answer, connect, opts, text_rows};
 pub use kms::{kms_client, moto_endpoint, moto_key};
+pub use login::{Login, Wire};
 pub use proxy::{Kms, Proxy, ProxyBuilder};
 pub use python::python;
 pub use raw::{Raw, caps};
 pub use schema::Schema;
+pub use stage::{Act, Stage};
 
 /// Runs each test on every server: `async fn name(backend: Backend) { … }` becomes the tests
 /// `name::mariadb_10_11`, `name::mariadb_11_8` and `name::mysql_9_7`.

@@ -1,13 +1,13 @@
 //! A client that speaks the protocol packet by packet: it chooses its capability flags, sends any bytes as
 //! a command, and checks the sequence id of every packet it reads. It shares no code with the proxy.
-//! Accounts without a password only, no TLS: [`Account::EMPTY`], [`Account::ROOT`].
+//! Its connection phase is [`Login`]'s.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::login::{Login, Wire};
 use super::{Account, Proxy, Schema};
 
 /// No server keeps a test waiting longer.
@@ -20,7 +20,10 @@ pub mod caps {
     pub const FOUND_ROWS: u32 = 1 << 1;
     pub const CONNECT_WITH_DB: u32 = 1 << 3;
     pub const LOCAL_FILES: u32 = 1 << 7;
+    pub const SSL: u32 = 1 << 11;
+    pub const CONNECT_ATTRS: u32 = 1 << 20;
     pub const SESSION_TRACK: u32 = 1 << 23;
+    pub const MULTI_FACTOR: u32 = 1 << 28;
     pub const MULTI_STATEMENTS: u32 = 1 << 16;
     pub const MULTI_RESULTS: u32 = 1 << 17;
     pub const PS_MULTI_RESULTS: u32 = 1 << 18;
@@ -49,7 +52,12 @@ pub mod status {
 
 /// One connection.
 pub struct Raw {
-    pub stream: TcpStream,
+    pub stream: Wire,
+    pub greeting: Vec<u8>,
+    /// The latest one.
+    pub scramble: Vec<u8>,
+    /// Which way the authentication went: "switch to PLUGIN", "fast", "full", "key", "salt", "ok".
+    pub steps: Vec<String>,
     /// As the server, or the proxy, offered them.
     pub offered: u32,
     pub offered_extended: u32,
@@ -224,11 +232,17 @@ impl Raw {
         capabilities: u32,
         extended: u32,
     ) -> Self {
-        assert!(account.password.is_empty(), "this client has no password exchange");
-        let stream = TcpStream::connect(address).await.expect("the port is open");
-        stream.set_nodelay(true).expect("TCP");
-        let mut raw = Self {
+        let login = Login { schema: schema.map(str::to_owned), capabilities, extended, ..Login::new(account) };
+        login.tcp(address).await.unwrap_or_else(|error| panic!("login: {error:?}"))
+    }
+
+    /// A connection on which nothing was said yet.
+    pub(super) fn new(stream: Wire) -> Self {
+        Self {
             stream,
+            greeting: Vec::new(),
+            scramble: Vec::new(),
+            steps: Vec::new(),
             offered: 0,
             offered_extended: 0,
             connection_id: 0,
@@ -236,52 +250,7 @@ impl Raw {
             extended: 0,
             sequence: 0,
             trace: Vec::new(),
-        };
-        let greeting = raw.read().await;
-        assert_eq!(greeting[0], 10, "a greeting: {}", String::from_utf8_lossy(&greeting));
-        let at = 1 + greeting[1..].iter().position(|byte| *byte == 0).expect("a version ends") + 1;
-        let word = |from: usize| u32::from_le_bytes(greeting[from..from + 4].try_into().unwrap());
-        raw.connection_id = word(at);
-        let half = |from: usize| u32::from(u16::from_le_bytes(greeting[from..from + 2].try_into().unwrap()));
-        raw.offered = half(at + 13) | half(at + 18) << 16;
-        if raw.offered & caps::MYSQL == 0 {
-            raw.offered_extended = word(at + 27);
         }
-        let mut flags = capabilities;
-        if schema.is_some() {
-            flags |= caps::CONNECT_WITH_DB;
-        }
-        if extended != 0 && raw.offered & caps::MYSQL == 0 {
-            flags &= !caps::MYSQL;
-        }
-        raw.capabilities = flags & (raw.offered | caps::MYSQL);
-        raw.extended = extended & raw.offered_extended;
-        let mut response = raw.capabilities.to_le_bytes().to_vec();
-        response.extend_from_slice(&(1u32 << 30).to_le_bytes());
-        response.push(45);
-        response.extend_from_slice(&[0; 19]);
-        response.extend_from_slice(&raw.extended.to_le_bytes());
-        response.extend_from_slice(account.user.as_bytes());
-        response.extend_from_slice(&[0, 0]);
-        if let Some(schema) = schema {
-            response.extend_from_slice(schema.as_bytes());
-            response.push(0);
-        }
-        let plugin = if greeting.ends_with(b"caching_sha2_password\0") { "caching_sha2" } else { "mysql_native" };
-        response.extend_from_slice(format!("{plugin}_password\0").as_bytes());
-        raw.write(&response).await;
-        loop {
-            let answer = raw.read().await;
-            match answer[0] {
-                0x00 => break,
-                0xFF => panic!("login: {}", String::from_utf8_lossy(&answer)),
-                // An empty password is an empty answer to every plugin.
-                0xFE => raw.write(b"").await,
-                _ => {}
-            }
-        }
-        raw.trace.clear();
-        raw
     }
 
     pub fn has(&self, capability: u32) -> bool {
@@ -308,6 +277,7 @@ impl Raw {
     pub async fn write(&mut self, payload: &[u8]) {
         let framed = self.frame(payload);
         self.stream.write_all(&framed).await.expect("the peer reads");
+        self.stream.flush().await.expect("the peer reads");
     }
 
     /// The packets of a payload, numbered on from the present sequence id.
@@ -540,7 +510,7 @@ impl Raw {
     }
 }
 
-fn ok_or_err(packet: &[u8]) -> Reply {
+pub fn ok_or_err(packet: &[u8]) -> Reply {
     if packet[0] == 0xFF {
         let code = u16::from_le_bytes([packet[1], packet[2]]);
         let (state, message) = match packet.get(3) {
