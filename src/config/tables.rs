@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::model::*;
 use super::reader::{Keys, Reader, Section};
 use super::tree::{Key, Node, Pos};
-use crate::seal::types::NotAType;
+use crate::seal::types::{LogicalType, NotAType};
 
 const TABLE: Keys = Keys { path: "tables.*", names: &["columns", "sealed_as", "allow_ddl"], later: &[] };
 const COLUMN: Keys = Keys {
@@ -131,13 +131,13 @@ fn column(r: &mut Reader<'_>, key: &Key, node: &Node, default_mode: KmsMode) -> 
             None
         }
     });
-    if let Some(logical) = &logical
+    if let Some(logical @ (LogicalType::Float { .. } | LogicalType::Bit(_))) = &logical
         && search != Search::None
     {
         r.problem(
-            section.key_pos("type"),
-            format!("`search` and `type: {logical}` exclude each other in this version"),
-            "remove one of the two",
+            section.key_pos("search"),
+            format!("a `{logical}` cannot be searched: it equals none of the numbers that statements write"),
+            "remove one of the two keys, or declare a DOUBLE, DECIMAL or integer",
         );
     }
     ColumnConfig { mode, sealed_as, pad, empty, search, compare_binary, logical }

@@ -139,7 +139,7 @@ tables: {}
 fn each_impossible_value_is_refused_where_it_stands() {
     let cases = [
         ("email: {}", "email: { type: geometry }", "`type` of `email`: `geometry` is not a type"),
-        ("email: {}", "email: { type: date, search: exact }", "exclude each other"),
+        ("email: {}", "email: { type: float, search: exact }", "cannot be searched"),
         ("email: {}", "email: { domain: mail }", "`domain` comes in a later version"),
         ("email: {}", "email: { search: nocase }", "`search`"),
         ("email: {}", "email: { search: exact, pad: 32 }", "exclude each other"),

@@ -15,7 +15,7 @@ use super::state::Known;
 use super::typed;
 use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
 use crate::seal::Plaintext;
-use crate::seal::types::{Input, fit};
+use crate::seal::types::{Input, find, fit};
 use crate::sql::charset::decode_to_utf8;
 use crate::sql::misfit::misfit;
 use crate::sql::{
@@ -528,6 +528,17 @@ impl Protected {
     /// What `input` leaves in the column under its declared type.
     fn fitted(&self, param: &SealParam, input: Input) -> Result<Plaintext, ErrPacket> {
         match (&param.column.logical, param.rules, input) {
+            (Some(logical), Some(rules), input) if param.row == COMPARED => match find(logical, &input, rules) {
+                Some(plain) => Ok(Plaintext::new(plain.to_vec())),
+                None => Err(sealwire_error(
+                    RefusalCode::ComparedWith,
+                    format!(
+                        "a value that is not written as {logical} writes it is bound to a placeholder that protected \
+                         column {}.{} is compared with",
+                        param.column.table, param.column.name
+                    ),
+                )),
+            },
             (Some(logical), Some(rules), input) => match fit(logical, &input, rules) {
                 Ok(plain) => Ok(Plaintext::new(plain.to_vec())),
                 Err(problem) => Err(refused(&misfit(&param.column, problem, param.row))),

@@ -249,6 +249,61 @@ on_every_server! {
         }
     }
 
+    async fn columns_with_a_declared_type_are_found_by_what_equals_their_values(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut conn = schema.direct().await;
+        let (nopad, types) = (
+            if backend.is_mariadb() { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" },
+            [("n", "int"), ("price", "decimal(10,2)"), ("ratio", "double"), ("born", "date"), ("at", "datetime(3)"),
+                ("code", "char(11)"), ("kind", "enum('a','b')"), ("raw", "varbinary(20)")],
+        );
+        let text: Vec<String> = types.iter().map(|(name, _)| format!("{name} varchar(191) CHARACTER SET ascii COLLATE ascii_bin")).collect();
+        let typed: Vec<String> = types.iter().map(|(name, logical)| format!("{name} {logical}")).collect();
+        conn.query_drop(format!("CREATE TABLE accounts (id int PRIMARY KEY, {})", text.join(", "))).await.unwrap();
+        conn.query_drop(format!("CREATE TABLE plain (id int PRIMARY KEY, {}) COLLATE {nopad}", typed.join(", "))).await.unwrap();
+        let mut builder = Proxy::builder(&schema);
+        for (name, logical) in types {
+            builder = builder.column("accounts", name, &format!("{{ search: exact, type: \"{logical}\" }}"));
+        }
+        let proxy = builder.start();
+        let mut app = proxy.connect().await;
+        same(&mut app, "INSERT INTO {t} VALUES (1, 5, 1.5, 0.1, '2024-02-29', '2024-02-29', '007', 'a', x'00'), \
+            (2, -5, 100, 1e20, '2024-03-01', '2024-02-29 10:11:12.5', 'ab', 'b', 'x'), (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), \
+            (4, 5, 5, 5, '2024-02-29', '2024-02-29 00:00:00.001', '5', 'a', '5')").await;
+        for condition in [
+            "n = 5", "n = '5'", "n IN (5, -5, 6)", "n <> 5", "n <=> NULL", "5 = n", "n = +5", "n = 005", "n = 5.0",
+            "price = 1.5", "price = '1.50'", "price = 100", "ratio = 0.1", "ratio = 1e20", "ratio = 5",
+            "born = '2024-02-29'", "at = '2024-02-29'", "at = '2024-02-29 00:00:00'", "at = '2024-02-29 10:11:12.500'",
+            "code = '007'", "code <> '007'", "kind = 'a'", "raw = x'00'", "raw IN ('x', '5')",
+            "(n, price) = (5, 1.5)", "a.n = (SELECT n FROM {t} WHERE id = 1)",
+        ] {
+            same(&mut app, &format!("SELECT id FROM {{t}} a WHERE {condition}")).await;
+        }
+        same(&mut app, "SELECT n, COUNT(*) FROM {t} GROUP BY n").await;
+        same(&mut app, "SELECT a.id, b.id FROM {t} a JOIN {t} b USING (born)").await;
+        for refused in ["n = 5.5", "n = '5x'", "price = 1.555", "born = '2024-02-29 10:00:00'", "born = 20240229", "code = 7",
+            "code = '123456789012'", "kind = 1", "at = '2024-02-29 10:11:12.0001'"] {
+            let error = app.query_drop(format!("SELECT id FROM accounts WHERE {refused}")).await.unwrap_err().to_string();
+            assert!(error.contains("SW-1210"), "{refused}: {error}");
+        }
+        for (condition, params) in [
+            ("n = ?", vec![Value::Int(5)]), ("n = ?", vec![Value::from("5")]), ("price = ?", vec![Value::Double(1.5)]),
+            ("price = ?", vec![Value::from("1.5")]), ("born = ?", vec![Value::Date(2024, 2, 29, 0, 0, 0, 0)]),
+            ("at = ?", vec![Value::Date(2024, 2, 29, 10, 11, 12, 500_000)]), ("ratio = ?", vec![Value::Double(0.1)]),
+            ("code IN (?, ?)", vec![Value::from("007"), Value::NULL]), ("kind = ?", vec![Value::from("b")]),
+        ] {
+            let mut found: Vec<Result<Vec<u32>, String>> = Vec::new();
+            for table in ["accounts", "plain"] {
+                let sql = format!("SELECT id FROM {table} WHERE {condition} ORDER BY id");
+                found.push(app.exec(sql, Params::Positional(params.clone())).await.map_err(|error| error.to_string()));
+            }
+            match &found[0] {
+                Err(error) => assert!(error.contains("SW-1210") && condition == "price = ?", "{condition}: {error}"),
+                Ok(_) => assert_eq!(found[0], found[1], "{condition}"),
+            }
+        }
+    }
+
     async fn what_is_compared_reaches_neither_logs_nor_files(backend: Backend) {
         let (schema, proxy) = twins(&backend).await;
         let mut app = proxy.connect().await;

@@ -9,6 +9,7 @@ mod bit;
 mod calendar;
 mod declaration;
 mod exact;
+mod find;
 mod fit;
 mod float;
 mod integer;
@@ -18,6 +19,7 @@ mod temporal;
 
 pub use calendar::{DateTime, Time};
 pub use declaration::NotAType;
+pub use find::find;
 pub use fit::{BadValue, Fitting, Input, Problem, Rules, fit};
 pub use float::float_text;
 

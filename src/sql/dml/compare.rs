@@ -142,7 +142,7 @@ impl Planner<'_> {
     fn seal_compared(&mut self, constant: Constant, column: &Arc<ProtectedColumn>) -> Result<(), Refusal> {
         let token = self.source.index(constant.at).and_then(|i| self.source.token(i));
         // The server would turn every value of the column into a number, and '007' would equal 7.
-        if token.is_some_and(|t| matches!(t.kind, TokenKind::Number | TokenKind::Word)) {
+        if column.logical.is_none() && token.is_some_and(|t| matches!(t.kind, TokenKind::Number | TokenKind::Word)) {
             return Err(why::at(why::compared_with(column, "a number"), token.map(|t| t.span())));
         }
         let row = std::mem::replace(&mut self.row, COMPARED);

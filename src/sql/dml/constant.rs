@@ -11,7 +11,7 @@ use crate::catalog::{Physical, ProtectedColumn};
 use crate::seal::Plaintext;
 use crate::sql::lex::{Token, TokenKind};
 use crate::sql::literal;
-use crate::sql::{Charset, NullPolicy, Refusal};
+use crate::sql::{COMPARED, Charset, NullPolicy, Refusal};
 
 impl Planner<'_> {
     /// Seals what `constant` gives to `column`. `null`: what becomes of a NULL bound to a placeholder.
@@ -27,6 +27,7 @@ impl Planner<'_> {
         };
         let result = match (token.kind, constant.prefix) {
             (TokenKind::Placeholder, None) => return self.seal_param(constant.at, column, null),
+            _ if column.logical.is_some() && self.row == COMPARED => self.find_constant(index, token, constant, column),
             _ if column.logical.is_some() => self.fit_constant(index, token, constant, column),
             (TokenKind::String, None | Some(Prefix::Introducer(_))) => self.string(index, constant.prefix, column),
             (TokenKind::Number, None) => self.number(token, None, column),

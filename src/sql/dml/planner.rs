@@ -14,7 +14,7 @@ use super::why;
 use crate::catalog::{ProtectedColumn, Table, TableKind, Watched};
 use crate::config::TableName;
 use crate::seal::types::BadValue;
-use crate::sql::{Context, Edit, NullPolicy, ParamRole, Piece, Refusal, SealParam, SealedLiteral};
+use crate::sql::{COMPARED, Context, Edit, NullPolicy, ParamRole, Piece, Refusal, SealParam, SealedLiteral};
 
 pub(super) struct Planner<'a> {
     pub ctx: &'a Context<'a>,
@@ -179,6 +179,7 @@ impl<'a> Planner<'a> {
         let number = self.source.placeholder_at(at);
         let rules = match (&column.logical, self.bad_value) {
             (None, _) => None,
+            (Some(_), _) if self.row == COMPARED => Some(self.rules(BadValue::Refuse)),
             (Some(_), Some(bad)) => Some(self.rules(bad)),
             (Some(_), None) => return Err(why::mixed(column, "an expression")),
         };

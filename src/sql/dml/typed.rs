@@ -11,7 +11,7 @@ use super::value::{Constant, Prefix};
 use super::why;
 use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
 use crate::seal::Plaintext;
-use crate::seal::types::{BadValue, Input, Rules, fit};
+use crate::seal::types::{BadValue, Input, Rules, find, fit};
 use crate::sql::lex::{Token, TokenKind};
 use crate::sql::misfit::misfit;
 use crate::sql::{Refusal, SqlMode};
@@ -65,6 +65,22 @@ impl Planner<'_> {
         let (span, input) = self.input(index, token, constant, column)?;
         let plain = fit(logical, &input, self.rules(bad)).map_err(|problem| misfit(column, problem, self.row))?;
         Ok((span, plain.to_vec()))
+    }
+
+    /// The plaintext of the rows that equal a constant, and what of the text it replaces.
+    pub(super) fn find_constant(
+        &self,
+        index: usize,
+        token: Token,
+        constant: Constant,
+        column: &Arc<ProtectedColumn>,
+    ) -> Result<(Range<usize>, Vec<u8>), Refusal> {
+        let Some(logical) = &column.logical else { return Err(why::literal(column, "this literal")) };
+        let (span, input) = self.input(index, token, constant, column)?;
+        match find(logical, &input, self.rules(BadValue::Refuse)) {
+            Some(plain) => Ok((span, plain.to_vec())),
+            None => Err(why::compared_with(column, &format!("a value that is not written as {logical} writes it"))),
+        }
     }
 
     fn input(
