@@ -13,7 +13,18 @@ use super::values::{names_kms_key, parse_backend, parse_listen};
 
 const TOP: Keys = Keys {
     path: "",
-    names: &["listen", "tls", "backend", "kms", "vault", "catalog", "workers", "shutdown_grace", "tables"],
+    names: &[
+        "listen",
+        "tls",
+        "compression",
+        "backend",
+        "kms",
+        "vault",
+        "catalog",
+        "workers",
+        "shutdown_grace",
+        "tables",
+    ],
     later: &[],
 };
 const TLS: Keys = Keys { path: "tls", names: &["mode", "cert", "key"], later: &[] };
@@ -78,6 +89,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let top = r.section(root.pos, root, TOP);
     let listen = listen(r, &top);
     let tls = client_tls(r, &top);
+    let compression = compression(r, &top);
     let backend = backend(r, &top);
     let kms = kms(r, &top);
     let vault = match top.get("vault") {
@@ -98,6 +110,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     Some(Config {
         listen,
         tls,
+        compression,
         backend: backend?,
         kms: kms?,
         vault: vault?,
@@ -132,6 +145,24 @@ fn listen(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<ListenAddress> {
         r.problem(node.pos, "`listen` names no address", "for example `listen: [127.0.0.1:3307]`");
     }
     addresses
+}
+
+fn compression(r: &mut Reader<'_>, top: &Section<'_>) -> Compression {
+    let mut compression = Compression::default();
+    let Some(node) = top.get("compression") else { return compression };
+    let items = match &node.value {
+        Value::Sequence(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    for item in items {
+        match r.text(item, "compression").as_deref() {
+            Some("zlib") => compression.zlib = true,
+            Some("zstd") => compression.zstd = true,
+            Some(_) => r.problem(item.pos, "this is not a compression algorithm", "`zlib`, `zstd`, or both in a list"),
+            None => {}
+        }
+    }
+    compression
 }
 
 fn client_tls(r: &mut Reader<'_>, top: &Section<'_>) -> ClientTls {

@@ -53,6 +53,8 @@ impl fmt::Debug for Secret {
 pub struct Config {
     pub listen: Vec<ListenAddress>,
     pub tls: ClientTls,
+    /// What clients may ask for; none by default.
+    pub compression: Compression,
     pub backend: Backend,
     pub kms: Kms,
     /// The table of wrapped data keys in the backend, `sealwire.data_keys` by default.
@@ -69,6 +71,13 @@ pub struct Config {
 pub enum ListenAddress {
     Tcp(SocketAddr),
     Unix(PathBuf),
+}
+
+/// Compression towards the clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compression {
+    pub zlib: bool,
+    pub zstd: bool,
 }
 
 /// TLS towards the clients.

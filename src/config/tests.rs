@@ -107,6 +107,16 @@ fn the_json_schema_knows_the_same_keys_as_the_loader() {
 }
 
 #[test]
+fn compression_is_off_unless_it_is_named() {
+    assert_eq!(parse(MINIMAL).unwrap().compression, Compression::default());
+    let compression = |line: &str| parse(&format!("{line}\n{MINIMAL}")).unwrap().compression;
+    assert_eq!(compression("compression: zstd"), Compression { zlib: false, zstd: true });
+    assert_eq!(compression("compression: [zlib, zstd]"), Compression { zlib: true, zstd: true });
+    let (_, report) = problems(&format!("compression: [lz4]\n{MINIMAL}"));
+    assert!(report.contains("not a compression algorithm"), "{report}");
+}
+
+#[test]
 fn unknown_keys_name_their_place_and_what_was_meant() {
     let (found, report) = problems(&swap("  address: db", "  adress: db"));
     assert!(found.contains(&(3, 3, "unknown key `adress` in `backend`".into())), "{report}");

@@ -40,6 +40,7 @@ fn config(folder: &Path) -> Config {
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
         },
+        compression: crate::config::Compression::default(),
         vault: TableName::new("sealwire", "data_keys"),
         catalog: CatalogConfig { max_age: Duration::from_secs(1) },
         workers: 1,

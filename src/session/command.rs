@@ -69,8 +69,16 @@ pub async fn serve(shared: Arc<Shared>, socket: Socket) {
 /// The connection phase. `None`: the server denied access and the client knows.
 async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, SessionError> {
     let connected = connect(shared, socket).await?;
-    let Connected { mut client, mut server, client_capabilities, server_capabilities, scramble, auth_plugin, schema } =
-        connected;
+    let Connected {
+        mut client,
+        mut server,
+        client_capabilities,
+        server_capabilities,
+        compression,
+        scramble,
+        auth_plugin,
+        schema,
+    } = connected;
     let mut exchange = Exchange { plugin: auth_plugin, scramble, capabilities: server_capabilities };
     match exchange.run(shared, &mut client, &mut server).await {
         Ok(Verdict::Denied) => {
@@ -94,6 +102,9 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
                 scramble: exchange.scramble,
             };
             session.accept(&payload).await?;
+            if let Some(algorithm) = compression {
+                session.client = session.client.compressed(algorithm);
+            }
             Ok(Some(session))
         }
         Err(error) => Err(error),

@@ -13,9 +13,12 @@ use super::authenticate::must_withhold;
 use super::error::{SessionError, sealwire_error};
 use super::leg::Leg;
 use super::stream::{Socket, Stream};
-use crate::config::{BackendAddress, BackendTlsMode, ClientTlsMode};
+use crate::config::{BackendAddress, BackendTlsMode, ClientTlsMode, Compression};
 use crate::sql::RefusalCode;
-use crate::wire::capability::{CLIENT_SESSION_TRACK, CLIENT_SSL, PASSED};
+use crate::wire::capability::{
+    CLIENT_COMPRESS, CLIENT_SESSION_TRACK, CLIENT_SSL, CLIENT_ZSTD_COMPRESSION_ALGORITHM, PASSED,
+};
+use crate::wire::compress::Algorithm;
 use crate::wire::handshake::{Greeting, HandshakeResponse};
 
 /// How long a client may take from connecting to its handshake response (MySQL's `connect_timeout`).
@@ -30,6 +33,8 @@ pub struct Connected {
     /// What the client asked for, of what it was offered.
     pub client_capabilities: u32,
     pub server_capabilities: u32,
+    /// On the client's leg, from the packet after the login's OK.
+    pub compression: Option<Algorithm>,
     pub scramble: Vec<u8>,
     pub auth_plugin: Vec<u8>,
     pub schema: Option<Vec<u8>>,
@@ -55,7 +60,7 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
         return Err(SessionError::Refused("the server refused the connection".into()));
     }
     let greeting = Greeting::parse(payload)?;
-    let offered = greeting.capabilities & PASSED;
+    let offered = greeting.capabilities & PASSED | compression_offered(shared.config.compression);
     let client_tls = shared.acceptor.is_some() && !client.stream.is_secure();
     client.sequence = 0;
     client.put(&greeting.with_capabilities(if client_tls { offered | CLIENT_SSL } else { offered }));
@@ -69,7 +74,7 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
         return refuse(&mut client, RefusalCode::TlsRequired, message.into()).await;
     }
 
-    let mut server_capabilities = client_capabilities | greeting.capabilities & CLIENT_SESSION_TRACK;
+    let mut server_capabilities = client_capabilities & PASSED | greeting.capabilities & CLIENT_SESSION_TRACK;
     let wants_tls = shared.config.backend.tls.mode != BackendTlsMode::Disabled;
     let has_tls = greeting.capabilities & CLIENT_SSL != 0;
     let local = matches!(server.stream, Stream::Plain(Socket::Unix(_)));
@@ -92,6 +97,7 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
         }
         _ => {}
     }
+    let compression = compression_chosen(client_capabilities, response.zstd_level);
     let auth_plugin = response.auth_plugin.clone().unwrap_or_else(|| greeting.auth_plugin.clone());
     server.put(&match must_withhold(&auth_plugin, &client, &server) {
         true => response.withheld(server_capabilities),
@@ -101,17 +107,34 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
     debug!(
         connection = greeting.connection_id,
         client_tls = client.stream.is_tls(),
-        server_tls = server.stream.is_tls()
+        server_tls = server.stream.is_tls(),
+        compression = ?compression
     );
     Ok(Connected {
         client,
         server,
         client_capabilities,
         server_capabilities,
+        compression,
         scramble: greeting.auth_plugin_data.clone(),
         auth_plugin,
         schema: response.schema,
     })
+}
+
+/// Compression ends at the proxy: it is offered whatever the server has.
+fn compression_offered(compression: Compression) -> u32 {
+    let zlib = if compression.zlib { CLIENT_COMPRESS } else { 0 };
+    zlib | if compression.zstd { CLIENT_ZSTD_COMPRESSION_ALGORITHM } else { 0 }
+}
+
+/// zlib comes first where a client asks for both, as in MySQL's server and client.
+fn compression_chosen(capabilities: u32, zstd_level: Option<u8>) -> Option<Algorithm> {
+    if capabilities & CLIENT_COMPRESS != 0 {
+        return Some(Algorithm::Zlib);
+    }
+    let zstd = capabilities & CLIENT_ZSTD_COMPRESSION_ALGORITHM != 0;
+    zstd.then(|| Algorithm::Zstd { level: zstd_level.filter(|level| (1..=22).contains(level)).unwrap_or(3) })
 }
 
 /// The client's handshake response, after TLS if it asks for it.

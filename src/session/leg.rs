@@ -5,8 +5,10 @@ use std::io;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::compressed::Compressed;
 use super::error::SessionError;
 use super::stream::Stream;
+use crate::wire::compress::Algorithm;
 use crate::wire::frame::{HEADER, Header, MAX_PAYLOAD, put_packet};
 
 /// Room for a read while the session is at work.
@@ -34,6 +36,12 @@ pub struct Leg {
 impl Leg {
     pub fn new(stream: Stream) -> Self {
         Self { stream, input: BytesMut::new(), output: Vec::new(), sequence: 0, hold: false }
+    }
+
+    /// The leg with compressed packets from here on.
+    pub fn compressed(self, algorithm: Algorithm) -> Self {
+        let stream = Compressed::new(self.stream, algorithm, self.input);
+        Self { stream: Stream::Compressed(Box::new(stream)), input: BytesMut::new(), ..self }
     }
 
     /// Reads some more into `input`; 0 at the end of the stream. Cancel safe.

@@ -6,6 +6,7 @@
 
 pub mod authenticate;
 pub mod command;
+pub mod compressed;
 pub mod connect;
 pub mod error;
 mod infile;

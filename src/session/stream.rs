@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::compressed::Compressed;
+
 /// A socket without TLS.
 pub enum Socket {
     Tcp(TcpStream),
@@ -20,16 +22,26 @@ pub enum Stream {
     TlsAccepted(Box<tokio_rustls::server::TlsStream<Socket>>),
     /// Towards the server.
     TlsConnected(Box<tokio_rustls::client::TlsStream<Socket>>),
+    /// Towards a client that asked for compression, after its login.
+    Compressed(Box<Compressed>),
 }
 
 impl Stream {
     pub fn is_tls(&self) -> bool {
-        !matches!(self, Self::Plain(_))
+        match self {
+            Self::Plain(_) => false,
+            Self::TlsAccepted(_) | Self::TlsConnected(_) => true,
+            Self::Compressed(compressed) => compressed.stream().is_tls(),
+        }
     }
 
     /// Whether the MySQL protocol counts the stream as safe for a password in the clear: TLS, or a unix socket.
     pub fn is_secure(&self) -> bool {
-        !matches!(self, Self::Plain(Socket::Tcp(_)))
+        match self {
+            Self::Plain(Socket::Tcp(_)) => false,
+            Self::Plain(Socket::Unix(_)) | Self::TlsAccepted(_) | Self::TlsConnected(_) => true,
+            Self::Compressed(compressed) => compressed.stream().is_secure(),
+        }
     }
 }
 
@@ -45,6 +57,7 @@ macro_rules! delegate {
             Self::Plain($inner) => $call,
             Self::TlsAccepted($inner) => $call,
             Self::TlsConnected($inner) => $call,
+            Self::Compressed($inner) => $call,
         }
     };
 }

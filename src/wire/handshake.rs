@@ -93,6 +93,8 @@ pub struct HandshakeResponse {
     /// Where the answer to the scramble stands, with its length or its NUL.
     auth_field: Range<usize>,
     plugin_field: Option<Range<usize>>,
+    /// Zstandard's level, which ends the packet with CLIENT_ZSTD_COMPRESSION_ALGORITHM.
+    pub zstd_level: Option<u8>,
 }
 
 /// Bytes of the fixed part: capabilities, maximum packet size, character set, filler.
@@ -138,19 +140,27 @@ impl HandshakeResponse {
         };
         let plugin_field = auth_plugin.as_ref().map(|name| start..start + name.len());
         let schema = schema.filter(|name| !name.is_empty());
-        Ok(Self { capabilities, collation, user, schema, auth_plugin, auth_field, plugin_field, payload })
+        let zstd_level = match capabilities & CLIENT_ZSTD_COMPRESSION_ALGORITHM != 0 && !reader.is_empty() {
+            true => payload.last().copied(),
+            false => None,
+        };
+        Ok(Self { capabilities, collation, user, schema, auth_plugin, zstd_level, auth_field, plugin_field, payload })
     }
 
     /// The payload with `capabilities` in place of the client's and MariaDB's extended ones cleared.
     pub fn with_capabilities(&self, capabilities: u32) -> Vec<u8> {
-        let mut payload = self.payload.clone();
-        edit(&mut payload, capabilities);
-        payload
+        self.finish(self.payload.clone(), capabilities)
     }
 
     /// As [`HandshakeResponse::with_capabilities`] without the answer to the scramble. See [`withhold`].
     pub fn withheld(&self, capabilities: u32) -> Vec<u8> {
-        let mut payload = withhold(&self.payload, &self.auth_field, self.plugin_field.as_ref());
+        self.finish(withhold(&self.payload, &self.auth_field, self.plugin_field.as_ref()), capabilities)
+    }
+
+    fn finish(&self, mut payload: Vec<u8>, capabilities: u32) -> Vec<u8> {
+        if self.zstd_level.is_some() && capabilities & CLIENT_ZSTD_COMPRESSION_ALGORITHM == 0 {
+            payload.pop();
+        }
         edit(&mut payload, capabilities);
         payload
     }
@@ -246,5 +256,21 @@ mod tests {
         assert!(withheld.ends_with(b"app\0\0shop\0sealwire\0"), "{withheld:?}");
         assert_eq!(response.ssl_request(caps | CLIENT_SSL).len(), 32);
         assert!(HandshakeResponse::is_ssl_request(&response.ssl_request(caps | CLIENT_SSL)));
+    }
+
+    #[test]
+    fn the_level_of_zstandard_does_not_reach_the_server() {
+        let caps = CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH;
+        let mut p = (caps | CLIENT_ZSTD_COMPRESSION_ALGORITHM).to_le_bytes().to_vec();
+        p.extend_from_slice(&[0, 0, 0, 1, 45]);
+        p.extend_from_slice(&[0; 23]);
+        p.extend_from_slice(b"app\0\x03xyzcaching_sha2_password\0");
+        let without = p.clone();
+        p.push(7);
+        let response = HandshakeResponse::parse(p.clone()).unwrap();
+        assert_eq!(response.zstd_level, Some(7));
+        assert_eq!(response.with_capabilities(caps)[4..], without[4..]);
+        assert_eq!(response.with_capabilities(response.capabilities), p);
+        assert!(response.withheld(caps).ends_with(b"\0"));
     }
 }

@@ -10,6 +10,7 @@ pub mod capability;
 pub mod change_user;
 pub mod column;
 pub mod command;
+pub mod compress;
 pub mod err;
 pub mod execute;
 pub mod frame;

@@ -44,6 +44,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
         },
+        compression: Default::default(),
         vault: TableName::new(schema.vault_schema(), "data_keys"),
         catalog: CatalogConfig { max_age: Duration::from_secs(1) },
         workers: 1,

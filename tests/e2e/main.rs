@@ -18,6 +18,7 @@ mod carriers;
 mod catalog;
 mod check;
 mod commands;
+mod compression;
 mod corpus;
 mod crash;
 mod cursors;

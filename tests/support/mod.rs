@@ -19,6 +19,7 @@
 mod backend;
 mod canary;
 mod client;
+pub mod compressing;
 mod kms;
 mod login;
 mod proxy;

@@ -147,6 +147,10 @@ mariadbd118() { run_unpacked mariadb-11.8 usr/sbin/mariadbd "$@"; }
 provision_mysql() { unpack_packages sid mysql-9.7 mysql-server-core; }
 mysqld() { run_unpacked mysql-9.7 usr/sbin/mysqld "$@"; }
 
+# The command-line client of that version.
+provision_mysql_client() { unpack_packages sid mysql-client-9.7 mysql-client-core; }
+mysql_client() ( run_unpacked mysql-client-9.7 usr/bin/mysql --no-defaults "$@" )
+
 # The KMS emulator, moto, in a virtual environment.
 provision_moto() {
     [ -e "$SEALWIRE_CACHE/moto/complete" ] && return

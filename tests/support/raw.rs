@@ -19,6 +19,7 @@ pub mod caps {
     pub const MYSQL: u32 = 1;
     pub const FOUND_ROWS: u32 = 1 << 1;
     pub const CONNECT_WITH_DB: u32 = 1 << 3;
+    pub const COMPRESS: u32 = 1 << 5;
     pub const LOCAL_FILES: u32 = 1 << 7;
     pub const SSL: u32 = 1 << 11;
     pub const CONNECT_ATTRS: u32 = 1 << 20;
@@ -29,6 +30,7 @@ pub mod caps {
     pub const PS_MULTI_RESULTS: u32 = 1 << 18;
     pub const DEPRECATE_EOF: u32 = 1 << 24;
     pub const OPTIONAL_RESULTSET_METADATA: u32 = 1 << 25;
+    pub const ZSTD_COMPRESSION_ALGORITHM: u32 = 1 << 26;
     pub const QUERY_ATTRIBUTES: u32 = 1 << 27;
     /// What nearly every client sets: LONG_PASSWORD, LONG_FLAG, PROTOCOL_41, TRANSACTIONS,
     /// SECURE_CONNECTION, PLUGIN_AUTH, and the results of multi-statements and procedures.
