@@ -30,6 +30,15 @@ impl Which {
             Which::Active(table) | Which::Id(table, _) | Which::Search(table) => table,
         }
     }
+
+    /// As metrics call it.
+    pub fn purpose(&self) -> &'static str {
+        match self {
+            Which::Active(_) => "seal",
+            Which::Id(..) => "open",
+            Which::Search(_) => "search",
+        }
+    }
 }
 
 /// A key that KMS unwrapped just now.
@@ -54,6 +63,8 @@ pub struct TableKey {
     next_try: AtomicU64,
     /// The last refresh failed in a way that may pass.
     failing: AtomicBool,
+    /// KMS denied another key since this one was unwrapped: to be asked for before it is used again.
+    suspect: AtomicBool,
 }
 
 impl TableKey {
@@ -161,6 +172,9 @@ impl Cache {
         if now < key.next_try.load(Ordering::Relaxed) {
             return Advice::Use(key);
         }
+        if key.suspect.load(Ordering::Relaxed) {
+            return Advice::RefreshFirst(key);
+        }
         if key.failing.load(Ordering::Relaxed) {
             key.next_try.store(now.saturating_add(millis(RETRY_AFTER)), Ordering::Relaxed);
             return Advice::UseAndRefresh(key);
@@ -190,6 +204,7 @@ impl Cache {
             loaded: now,
             next_try: AtomicU64::new(now.saturating_add(ahead)),
             failing: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
         });
         self.tables.rcu(|tables| {
             let mut tables = HashMap::clone(tables);
@@ -236,14 +251,40 @@ impl Cache {
     /// Notes that refreshing failed in a way that may pass.
     pub fn failed(&self, which: &Which) {
         if let Some(key) = self.find(which) {
+            key.suspect.store(false, Ordering::Relaxed);
             key.failing.store(true, Ordering::Relaxed);
             key.next_try.store(now().saturating_add(millis(RETRY_AFTER)), Ordering::Relaxed);
         }
     }
 
+    /// KMS denied a key. What was denied is often more than that one, so every key that was not unwrapped
+    /// just now is asked for again before its next use.
+    pub fn suspect_all(&self) {
+        self.suspect_all_at(now());
+    }
+
+    fn suspect_all_at(&self, now: u64) {
+        for table in self.tables.load().values() {
+            for key in table.newest().chain(table.by_id.values()) {
+                if now.saturating_sub(key.loaded) >= millis(RETRY_AFTER).min(self.ttl / 4) {
+                    key.suspect.store(true, Ordering::Relaxed);
+                    key.next_try.store(0, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// How many keys are held.
+    pub fn len(&self) -> usize {
+        self.tables.load().values().map(|table| table.by_id.len().saturating_add(table.search.iter().len())).sum()
+    }
+
     /// Drops what is too old to be used by anyone.
     pub fn sweep(&self) {
-        let now = now();
+        self.sweep_at(now());
+    }
+
+    fn sweep_at(&self, now: u64) {
         let old = |key: &TableKey| now.saturating_sub(key.loaded) >= self.max_stale;
         let any = self
             .tables
@@ -289,6 +330,28 @@ mod tests {
         let which = Which::Active("shop.users".into());
         cache.put_at(&which, unwrapped(7), 0);
         (cache, which)
+    }
+
+    #[test]
+    fn a_denial_of_one_key_has_the_others_asked_for_again() {
+        let (cache, _) = cache();
+        let other = Which::Active("shop.orders".into());
+        cache.put_at(&other, unwrapped(8), 19_500);
+        cache.suspect_all_at(20_000);
+        assert!(matches!(cache.advise_at(&Which::Id("shop.users".into(), 7), 20_001), Advice::RefreshFirst(_)));
+        assert!(matches!(cache.advise_at(&other, 20_001), Advice::Use(_)), "it was asked for just now");
+        cache.put_at(&Which::Id("shop.users".into(), 7), unwrapped(7), 20_002);
+        assert!(matches!(cache.advise_at(&Which::Id("shop.users".into(), 7), 20_003), Advice::Use(_)));
+    }
+
+    #[test]
+    fn what_is_too_old_is_dropped_without_being_asked_for() {
+        let (cache, which) = cache();
+        cache.sweep_at(999_999);
+        assert_eq!(cache.len(), 1);
+        cache.sweep_at(1_000_000);
+        assert_eq!(cache.len(), 0);
+        assert!(cache.find(&which).is_none());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! first seal of a table. One load of a key is in flight at a time; whoever else needs it waits for it.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ use crate::seal::DataKey;
 
 /// How long the outcome of a load answers others, so that a failing KMS is not asked by every value.
 const SHARED_FOR: Duration = Duration::from_secs(1);
+/// How long a statement waits for the refresh of a key that it has; then the cached one serves.
+const REFRESH_WAIT: Duration = Duration::from_secs(1);
+/// How often keys that are too old for anyone are looked for, at most and at least.
+const SWEEP: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Rounds of "somebody else was first" before giving up.
 const ATTEMPTS: u32 = 5;
 
@@ -57,14 +62,27 @@ impl Envelope {
                 tokio::spawn(async move { this.load(which, place).await });
                 Ok(key)
             }
-            Advice::RefreshFirst(stale) => match self.load(which.clone(), place).await {
-                Ok(()) => self.loaded(&which),
-                Err(error) if error.purges() => Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, "a data key could not be refreshed; the cached one serves on");
-                    Ok(stale)
+            Advice::RefreshFirst(stale) => {
+                let (this, wanted) = (self.clone(), which.clone());
+                let load = tokio::spawn(async move { this.load(wanted, place).await });
+                match tokio::time::timeout(REFRESH_WAIT, load).await {
+                    Ok(Ok(Ok(()))) => self.loaded(&which),
+                    Ok(Ok(Err(error))) if error.purges() => Err(error),
+                    Ok(Ok(Err(error))) => {
+                        tracing::warn!(%error, "a data key could not be refreshed; the cached one serves on");
+                        Ok(stale)
+                    }
+                    // KMS hangs, or the runtime is shutting down. The load goes on without us.
+                    _ => {
+                        tracing::warn!(
+                            table = which.table(),
+                            "refreshing a data key takes long; the cached one serves on"
+                        );
+                        self.cache.failed(&which);
+                        Ok(stale)
+                    }
                 }
-            },
+            }
             Advice::Load => {
                 self.cache.sweep();
                 self.load(which.clone(), place).await?;
@@ -81,7 +99,17 @@ impl Envelope {
         }
     }
 
-    async fn load(self: &Arc<Self>, which: Which, place: Option<Place>) -> Result<(), KeyError> {
+    /// Boxed without its type: what is below is deeper than the compiler follows.
+    fn load(
+        self: &Arc<Self>,
+        which: Which,
+        place: Option<Place>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), KeyError>> + Send>> {
+        let this = self.clone();
+        Box::pin(async move { this.load_once(which, place).await })
+    }
+
+    async fn load_once(self: &Arc<Self>, which: Which, place: Option<Place>) -> Result<(), KeyError> {
         let this = self.clone();
         let wanted = which.clone();
         let started = async {
@@ -89,9 +117,22 @@ impl Envelope {
                 let outcome = this.fetch(&wanted, place).await;
                 match &outcome {
                     Ok(unwrapped) => this.cache.put(&wanted, unwrapped.clone()),
-                    Err(error) if error.purges() => this.cache.purge(&wanted),
+                    Err(error) if error.purges() => {
+                        this.cache.purge(&wanted);
+                        tracing::warn!(table = wanted.table(), %error, "a data key must not be used any longer");
+                        if matches!(error, KeyError::Kms(KmsError::Denied { .. })) {
+                            this.cache.suspect_all();
+                        }
+                    }
                     Err(_) => this.cache.failed(&wanted),
                 }
+                let labels = [
+                    ("table", wanted.table().to_owned()),
+                    ("purpose", wanted.purpose().to_owned()),
+                    ("outcome", outcome.as_ref().map_or_else(KeyError::sw_code, |_| "ok").to_owned()),
+                ];
+                metrics::counter!("sealwire_data_key_loads_total", &labels).increment(1);
+                this.count();
                 outcome.map(|_| ())
             };
             self.runner.run(run).await.unwrap_or(Err(KeyError::ShuttingDown))
@@ -101,6 +142,26 @@ impl Envelope {
             self.loads.invalidate(&which).await;
         }
         outcome
+    }
+
+    /// Drops keys that are too old for anyone, now and then, for as long as anybody holds this. Without it an
+    /// idle proxy would keep them in memory.
+    pub fn start_sweeping(self: &Arc<Self>, max_stale: Duration) {
+        let this = Arc::downgrade(self);
+        let every = (max_stale / 4).clamp(SWEEP.0, SWEEP.1);
+        self.runner.spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(this) = this.upgrade() else { return };
+                this.cache.sweep();
+                this.count();
+            }
+        });
+    }
+
+    fn count(&self) {
+        let keys = u32::try_from(self.cache.len()).unwrap_or(u32::MAX);
+        metrics::gauge!("sealwire_data_keys_cached").set(f64::from(keys));
     }
 
     async fn fetch(&self, which: &Which, place: Option<Place>) -> Result<Unwrapped, KeyError> {

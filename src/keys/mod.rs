@@ -46,7 +46,9 @@ impl Keys {
     /// nor the server: [`Keys::check`] does. KMS and the vault are reached from the control runtime.
     pub fn start(config: &Arc<Config>, control: Control) -> Result<Self, KeyError> {
         let store = Store::Sql { control: control.clone(), table: config.vault.clone() };
-        Self::with(config, store, Runner::Control(control))
+        let keys = Self::with(config, store, Runner::Control(control))?;
+        keys.inner.envelope.start_sweeping(config.kms.cache.max_stale);
+        Ok(keys)
     }
 
     fn with(config: &Arc<Config>, store: Store, runner: Runner) -> Result<Self, KeyError> {

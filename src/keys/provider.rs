@@ -152,6 +152,15 @@ pub enum Runner {
 }
 
 impl Runner {
+    /// Leaves `future` running.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        match self {
+            Self::Control(control) => control.spawn(future),
+            #[cfg(test)]
+            Self::Here => drop(tokio::spawn(future)),
+        }
+    }
+
     /// `None`: the runtime is shutting down.
     pub async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
         match self {

@@ -27,6 +27,7 @@ mod python;
 pub mod raw;
 mod schema;
 mod stage;
+pub mod stand_in;
 
 pub use backend::{Account, Backend, Server};
 pub use canary::{assert_no_plaintext, search};
@@ -38,6 +39,7 @@ pub use python::python;
 pub use raw::{Raw, caps};
 pub use schema::Schema;
 pub use stage::{Act, Stage};
+pub use stand_in::StandIn;
 
 /// Runs each test on every server: `async fn name(backend: Backend) { … }` becomes the tests
 /// `name::mariadb_10_11`, `name::mariadb_11_8` and `name::mysql_9_7`.

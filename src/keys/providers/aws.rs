@@ -2,6 +2,7 @@
 //! SDK's own. Its futures are boxed: they take tens of kilobytes each. Keys are always named from the configuration, never taken from a blob or a vault row.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, EncryptionAlgorithmSpec, KeySpec, KeyUsageType};
 use tokio::sync::OnceCell;
@@ -19,8 +21,9 @@ use crate::keys::provider::{KeyDescription, KmsError, WrappedKey};
 use crate::seal::Plaintext;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// With the SDK's retries. A statement may wait this long, once; see [`crate::keys`].
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Settings {
     /// Key id, key ARN, alias or alias ARN.
@@ -69,7 +72,7 @@ impl AwsProvider {
             .key_spec(DataKeySpec::Aes256)
             .set_encryption_context(Some(pairs(context)))
             .send();
-        let answer = Box::pin(call).await.map_err(failure)?;
+        let answer = observed("GenerateDataKeyWithoutPlaintext", call).await?;
         let kms_key = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
         let blob = answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner();
         Ok(WrappedKey { kms_key, blob })
@@ -85,7 +88,7 @@ impl AwsProvider {
             .set_encryption_context(Some(pairs(context)))
             .plaintext(Blob::new(value.expose()))
             .send();
-        let answer = Box::pin(call).await.map_err(failure)?;
+        let answer = observed("Encrypt", call).await?;
         Ok(answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner())
     }
 
@@ -115,7 +118,7 @@ impl AwsProvider {
             .set_encryption_context(Some(pairs(context)))
             .ciphertext_blob(Blob::new(blob))
             .send();
-        let answer = Box::pin(call).await.map_err(failure)?;
+        let answer = observed("Decrypt", call).await?;
         let plaintext = Plaintext::new(answer.plaintext.ok_or_else(|| incomplete("Plaintext"))?.into_inner());
         let used = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
         if self.is_key(key, &used).await? { Ok(plaintext) } else { Err(KmsError::WrongKey) }
@@ -155,7 +158,7 @@ impl AwsProvider {
 
     async fn describe_key(&self, key: &str) -> Result<KeyDescription, KmsError> {
         let client = self.client().await?;
-        let answer = Box::pin(client.describe_key().key_id(key).send()).await.map_err(failure)?;
+        let answer = observed("DescribeKey", client.describe_key().key_id(key).send()).await?;
         let metadata = answer.key_metadata.ok_or_else(|| incomplete("KeyMetadata"))?;
         if let Some(spec) = metadata.key_spec.as_ref().filter(|spec| **spec != KeySpec::SymmetricDefault) {
             return Err(KmsError::Unsuitable(format!("its KeySpec is {}", spec.as_str())));
@@ -166,6 +169,33 @@ impl AwsProvider {
         let key = metadata.arn.ok_or_else(|| incomplete("Arn"))?;
         Ok(KeyDescription { key, region: client.config().region().map(ToString::to_string) })
     }
+}
+
+/// Makes a call, counts and times it, and logs its request id if it fails, for AWS's support.
+async fn observed<'a, T, E>(
+    operation: &'static str,
+    call: impl Future<Output = Result<T, SdkError<E>>> + Send + 'a,
+) -> Result<T, KmsError>
+where
+    E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+{
+    let started = std::time::Instant::now();
+    // Without its type, too: the SDK's are deeper than the compiler follows.
+    let call: Pin<Box<dyn Future<Output = _> + Send + 'a>> = Box::pin(call);
+    let answer: Result<T, SdkError<E>> = call.await;
+    metrics::histogram!("sealwire_kms_call_seconds", "operation" => operation).record(started.elapsed().as_secs_f64());
+    let outcome = match &answer {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => {
+            let code =
+                error.as_service_error().map_or("not answered", |error| error.code().unwrap_or("without a code"));
+            let request_id = error.as_service_error().and_then(RequestId::request_id).unwrap_or("none");
+            tracing::warn!(operation, code, request_id, "a KMS call failed");
+            code.to_owned()
+        }
+    };
+    metrics::counter!("sealwire_kms_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
+    answer.map_err(failure)
 }
 
 async fn connect(settings: &Settings) -> Result<Client, KmsError> {

@@ -1,0 +1,226 @@
+//! A stand-in for KMS: it passes calls on to moto, unless it was told to fail them, to be slow, or to hold
+//! to the key policy of `deploy/cloudformation/kms-key.yaml`. For what moto does not do.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::moto_endpoint;
+
+/// What becomes of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// KMS answers this error: HTTP status and code.
+    Error(u16, &'static str),
+    /// As before, for so many calls; then all is well.
+    ErrorTimes(u32, u16, &'static str),
+    Slow(Duration),
+    /// The answer never comes.
+    Hang,
+    /// The connection is closed without an answer.
+    Drop,
+}
+
+/// Errors as AWS documents them, with their HTTP status.
+pub const THROTTLED: Fault = Fault::Error(400, "ThrottlingException");
+pub const DISABLED: Fault = Fault::Error(400, "DisabledException");
+pub const ACCESS_DENIED: Fault = Fault::Error(400, "AccessDeniedException");
+pub const INVALID_STATE: Fault = Fault::Error(400, "KMSInvalidStateException");
+pub const TIMED_OUT: Fault = Fault::Error(503, "DependencyTimeoutException");
+pub const INTERNAL: Fault = Fault::Error(500, "KMSInternalException");
+
+#[derive(Default)]
+struct State {
+    fault: Option<Fault>,
+    /// Hold to the key policy's denials.
+    policy: bool,
+    calls: BTreeMap<String, u64>,
+    denied_at: Option<Instant>,
+}
+
+/// Ends when dropped.
+pub struct StandIn {
+    pub endpoint: String,
+    state: Arc<Mutex<State>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl StandIn {
+    /// `None` when moto is not running and the test is to be skipped.
+    pub async fn start() -> Option<Self> {
+        let moto = moto_endpoint()?.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let state = Arc::<Mutex<State>>::default();
+        let shared = state.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, moto.clone(), shared.clone()));
+            }
+        });
+        Some(Self { endpoint, state, task })
+    }
+
+    pub fn fail(&self, fault: Fault) {
+        self.state().fault = Some(fault);
+    }
+
+    pub fn recover(&self) {
+        self.state().fault = None;
+    }
+
+    pub fn hold_to_the_policy(&self) {
+        self.state().policy = true;
+    }
+
+    /// Calls so far of an operation, `Decrypt`; failed ones too.
+    pub fn calls(&self, operation: &str) -> u64 {
+        self.state().calls.get(operation).copied().unwrap_or(0)
+    }
+
+    /// Calls so far.
+    pub fn all_calls(&self) -> u64 {
+        self.state().calls.values().sum()
+    }
+
+    /// When the last call was answered with an error.
+    pub fn last_denial(&self) -> Option<Instant> {
+        self.state().denied_at
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// One connection: requests one after the other.
+async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
+    while let Some(request) = read_request(&mut stream).await {
+        let target = request.header("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let fault = {
+            let mut state = state.lock().expect("nobody panics while holding it");
+            *state.calls.entry(operation.clone()).or_default() += 1;
+            let fault = match &mut state.fault {
+                Some(Fault::ErrorTimes(0, ..)) => None,
+                Some(Fault::ErrorTimes(left, status, code)) => {
+                    *left -= 1;
+                    Some(Fault::Error(*status, code))
+                }
+                other => other.clone(),
+            };
+            let fault = fault.or_else(|| (state.policy && denied(&operation, &body)).then_some(ACCESS_DENIED));
+            if matches!(fault, Some(Fault::Error(..))) {
+                state.denied_at = Some(Instant::now());
+            }
+            fault
+        };
+        let answer = match fault {
+            Some(Fault::Error(status, code) | Fault::ErrorTimes(_, status, code)) => error(status, code),
+            Some(Fault::Hang) => return std::future::pending().await,
+            Some(Fault::Drop) => return,
+            slow => {
+                if let Some(Fault::Slow(delay)) = slow {
+                    tokio::time::sleep(delay).await;
+                }
+                // moto knows no dry runs: it would do the thing.
+                if body.get("DryRun") == Some(&Value::Bool(true)) {
+                    error(412, "DryRunOperationException")
+                } else {
+                    let Ok(answer) = pass_on(&moto, &request).await else { return };
+                    answer
+                }
+            }
+        };
+        if stream.write_all(&answer).await.is_err() || !answer.starts_with(b"HTTP/1.1 4") {
+            // moto's own answers say `Connection: close`.
+            return;
+        }
+    }
+}
+
+fn error(status: u16, code: &str) -> Vec<u8> {
+    let body = format!("{{\"__type\":\"{code}\",\"message\":\"the stand-in says so\"}}");
+    let head = format!(
+        "HTTP/1.1 {status} Error\r\ncontent-type: application/x-amz-json-1.1\r\nx-amzn-requestid: stand-in\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + &body).into_bytes()
+}
+
+/// Whether the template's key policy denies a call: `Deny` statements whose actions hold the operation and
+/// whose `StringEquals` conditions on the encryption context all hold.
+fn denied(operation: &str, body: &Value) -> bool {
+    let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/cloudformation/kms-key.yaml"));
+    let template: serde_yaml::Value = serde_yaml::from_str(text).expect("the template is YAML");
+    let statements = &template["Resources"]["Key"]["Properties"]["KeyPolicy"]["Statement"];
+    let action = format!("kms:{operation}");
+    statements.as_sequence().expect("it has statements").iter().any(|statement| {
+        let actions = match &statement["Action"] {
+            serde_yaml::Value::Sequence(actions) => actions.clone(),
+            one => vec![one.clone()],
+        };
+        let holds = statement["Condition"]["StringEquals"].as_mapping().is_none_or(|conditions| {
+            conditions.iter().all(|(key, value)| {
+                let key =
+                    key.as_str().and_then(|key| key.strip_prefix("kms:EncryptionContext:")).expect("of the context");
+                body["EncryptionContext"][key].as_str() == value.as_str()
+            })
+        });
+        statement["Effect"] == "Deny" && holds && actions.iter().any(|name| name.as_str() == Some(&action))
+    })
+}
+
+struct Request {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+async fn read_request(stream: &mut TcpStream) -> Option<Request> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let mut request = Request { head: String::from_utf8(bytes[..end].to_vec()).ok()?, body: bytes.split_off(end) };
+    let length: usize = request.header("content-length")?.parse().ok()?;
+    while request.body.len() < length {
+        if stream.read_buf(&mut request.body).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some(request)
+}
+
+/// moto's answer, whole.
+async fn pass_on(moto: &str, request: &Request) -> std::io::Result<Vec<u8>> {
+    let mut upstream = TcpStream::connect(moto).await?;
+    let head = request.head.trim_end();
+    upstream.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+    upstream.write_all(&request.body).await?;
+    let mut answer = Vec::new();
+    upstream.read_to_end(&mut answer).await?;
+    Ok(answer)
+}
