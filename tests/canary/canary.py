@@ -14,6 +14,7 @@ Reports counts: equal, refused by reason, different (must be 0), leaked (must be
 """
 import argparse
 import collections
+import datetime  # noqa: F401: in the reprs of rows
 import gzip
 import json
 import os
@@ -27,11 +28,13 @@ import time
 import mysql.connector
 import pymysql
 
+from decimal import Decimal  # noqa: F401: likewise
+
 from rewrite import TABLES, Values, rewrite
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEALED_TEXT = re.compile(rb"^pQ[EIM][A-Za-z0-9+/]{44,}\.$")
-PROTECTED = ["s1", "s2", "s3", "b1"]
+PROTECTED = ["s1", "s2", "s3", "b1", "n2", "n3", "d1"]
 COLUMNS = {
     "s1": "varchar(500) CHARACTER SET {charset}",
     "s2": "varchar(500) CHARACTER SET {charset}",
@@ -39,6 +42,8 @@ COLUMNS = {
     "b1": "varbinary(600)",
     "note": "varchar(500) CHARACTER SET {plain}",
 }
+# Of a declared type: text where it is protected, the type itself on the twin.
+TYPED = {"n2": "int", "n3": "bigint", "d1": "datetime"}
 CONFIG = """\
 listen: ["127.0.0.1:{port}"]
 backend:
@@ -54,6 +59,9 @@ COLUMN_CONFIG = """\
       s2: { search: exact }
       s3: { search: exact }
       b1: {}
+      n2: { type: int }
+      n3: { type: bigint, search: exact }
+      d1: { type: datetime, search: exact }
 """
 # Nothing here answers alike twice, or waits.
 SKIPPED = re.compile(
@@ -143,7 +151,7 @@ class Side:
         """Every table, new ids left out: refused statements use none up."""
         rows = []
         for table in TABLES:
-            found = self.plain(f"SELECT id, n1, n2, s1, s2, s3, note, b1 FROM {table}", prepared)
+            found = self.plain(f"SELECT id, n1, s1, s2, s3, b1, note, n2, n3, d1 FROM {table}", prepared)
             rows += sorted((table, *("new" if i == 0 and v and v > 6 else text(v) for i, v in enumerate(row))).__repr__()
                            for row in found)
         return rows
@@ -157,9 +165,11 @@ def tables(root, schema, sealed, mariadb):
     root.execute(f"CREATE SCHEMA {schema} DEFAULT CHARACTER SET utf8mb4")
     bin_collation = "utf8mb4 COLLATE " + ("utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin")
     charset = "ascii COLLATE ascii_bin" if sealed else bin_collation
+    typed = ", ".join(f"{n} varchar(191) CHARACTER SET ascii COLLATE ascii_bin" if sealed else f"{n} {t}"
+                      for n, t in TYPED.items())
     columns = ", ".join(f"{n} {d.format(charset=charset, plain=bin_collation)}" for n, d in COLUMNS.items())
     for table in TABLES:
-        root.execute(f"CREATE TABLE {schema}.{table} (id int PRIMARY KEY AUTO_INCREMENT, n1 int, n2 int, {columns}, "
+        root.execute(f"CREATE TABLE {schema}.{table} (id int PRIMARY KEY AUTO_INCREMENT, n1 int, {typed}, {columns}, "
                      f"KEY n1 (n1), KEY s2 (s2(100)))")
 
 
@@ -167,8 +177,9 @@ def fill(side):
     for at, table in enumerate(TABLES):
         for k in range(6):
             null = "NULL" if k == 3 else f"'seed{k}'"
-            side.plain(f"INSERT INTO {table} VALUES ({k + 1}, {k % 3}, {k + at}, {null}, 'seed{(k + at) % 4}', "
-                       f"'seed{k}', 'seed{k}', {null})")
+            side.plain(f"INSERT INTO {table} VALUES ({k + 1}, {k % 3}, {k + at}, {k}, '2024-01-0{k + 1} 10:00:00', {null}, "
+                       f"'seed{(k + at) % 4}', "
+                       f"'seed{k}', {null}, 'seed{k}')")
 
 
 def corpus(folder, kinds, sources):
@@ -381,11 +392,11 @@ def compare(name, server, arguments, binary):
 
 
 def protected_cell(dump, value):
-    """Whether the value stands in a protected column of a dumped row: (table, id, n1, n2, s1, s2, s3, note, b1)."""
+    """Whether the value stands in a protected column of a dumped row: (table, id, n1, s1, s2, s3, b1, ...)."""
     for row in dump:
         if value in row:
             cells = eval(row)  # noqa: S307: our own repr
-            if any(value in str(cells[at]) for at in (4, 5, 6, 8)):
+            if any(value in str(cells[at]) for at in (3, 4, 5, 6)):
                 return True
     return False
 

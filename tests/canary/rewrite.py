@@ -21,7 +21,8 @@ TOKEN = re.compile(
 )
 
 TABLES = ["t1", "t2", "t3"]
-NUMBERS = ["id", "n1", "n2"]
+NUMBERS = ["id", "n1", "n2", "n1", "n3"]
+TIMES = ["d1"]
 TEXTS = ["s1", "s2", "s3", "s2", "note", "b1"]
 # Words that are not reserved, but never a column where these statements use them.
 KEPT = set(
@@ -134,8 +135,9 @@ def rewrite(sql, reserved, salt, values, parameters):
             elif prev == "AS" or name in ctes or name in aliases:
                 out[i] = raw
             else:
+                moment = re.search(r"date|time|_at$|_on$|created|updated|^dt", name)
                 number = re.search(r"(^|_)(id|pk|count|num|n|i|a|x|c\d|age|total|size|len)$", name)
-                out[i] = pick(name, NUMBERS if number else TEXTS, salt)
+                out[i] = pick(name, TIMES if moment else NUMBERS if number else TEXTS, salt)
         else:
             out[i] = raw
     return "".join(o if o is not None else found[k][1] for k, o in enumerate(out)), bound
