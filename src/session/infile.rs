@@ -3,15 +3,19 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::command::Session;
 use super::error::{SessionError, sealwire_error};
 use super::protect::{Sealing, seal};
 use crate::catalog::{Physical, ProtectedColumn};
 use crate::seal::Plaintext;
+use crate::seal::types::{BadValue, Input, Rules, fit};
 use crate::sql::RefusalCode;
 use crate::sql::charset::decode_to_utf8;
 use crate::sql::load_data::LoadPlan;
 use crate::sql::load_rows::{Row, Rows};
+use crate::sql::misfit::rules;
 use crate::wire::err::ErrPacket;
 
 /// Rows that are held back at first, so that a mistake among them leaves nothing in the table.
@@ -34,6 +38,8 @@ struct Sealer<'p> {
     out: Vec<u8>,
     /// Of the first row in `waiting`, from 1; skipped lines do not count.
     row: u32,
+    /// How fields of columns with a declared type are converted.
+    rules: Option<Rules>,
 }
 
 impl Session {
@@ -41,8 +47,11 @@ impl Session {
     /// file in its place.
     pub(super) async fn relay_file(&mut self, load: Option<&LoadPlan>) -> Result<Option<ErrPacket>, SessionError> {
         let Some(plan) = load else { return self.relay_plain_file().await.map(|()| None) };
+        let flavor = self.shared.catalog.current().version.flavor;
+        // What the server makes of a value that the type does not take comes with a warning: refused.
+        let rules = self.state.known().map(|known| rules(flavor, known.sql_mode, BadValue::Refuse));
         let mut sealer =
-            Sealer { plan, rows: Rows::new(plan.format.clone()), waiting: Vec::new(), out: Vec::new(), row: 1 };
+            Sealer { plan, rows: Rows::new(plan.format.clone()), waiting: Vec::new(), out: Vec::new(), row: 1, rules };
         let mut sent = false;
         loop {
             let piece = self.client.read_packet().await?;
@@ -150,6 +159,12 @@ impl Session {
                     };
                     return Ok(Err(refused(number, &what)));
                 };
+                let Some(value) = fitted(sealer.rules, column, value) else {
+                    let declared = column.logical.as_ref().map(ToString::to_string).unwrap_or_default();
+                    let what =
+                        format!("holds a value that is not of the type {declared} of {}.{}", column.table, column.name);
+                    return Ok(Err(refused(number, &what)));
+                };
                 places.push((at, index));
                 values.push((column.clone(), number, value));
             }
@@ -192,11 +207,21 @@ impl Session {
 
 /// The value that the server would store: UTF-8 for text columns, the bytes for binary ones. `None`: not certain.
 fn plaintext(plan: &LoadPlan, column: &ProtectedColumn, value: &[u8]) -> Option<Plaintext> {
-    match (column.physical, plan.charset) {
+    match (column.content(), plan.charset) {
         (Physical::Binary, _) => Some(Plaintext::new(value.to_vec())),
         (Physical::Text, None) => value.is_ascii().then(|| Plaintext::new(value.to_vec())),
         (Physical::Text, Some(charset)) => decode_to_utf8(value, charset).map(|utf8| Plaintext::new(utf8.into_owned())),
     }
+}
+
+/// The value in the column's declared type, if it has one; `None`: the type does not take it as it is.
+fn fitted(rules: Option<Rules>, column: &ProtectedColumn, value: Plaintext) -> Option<Plaintext> {
+    let Some(logical) = &column.logical else { return Some(value) };
+    let input = match column.content() {
+        Physical::Binary => Input::Bytes(Zeroizing::new(value.expose().to_vec())),
+        Physical::Text => Input::Text(Zeroizing::new(std::str::from_utf8(value.expose()).ok()?.to_owned())),
+    };
+    fit(logical, &input, rules?).ok().map(|plain| Plaintext::new(plain.to_vec()))
 }
 
 fn refused(row: u32, what: &str) -> Refused {

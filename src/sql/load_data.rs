@@ -303,10 +303,6 @@ fn check_format(
     if everywhere.clone().any(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'.')) {
         return refuse("a delimiter that sealed values hold");
     }
-    if let Some(typed) = fields.iter().find_map(|f| f.seal.as_ref().filter(|column| column.logical.is_some())) {
-        let what = format!("protected column {}.{}, which has a declared type", typed.table, typed.name);
-        return refuse(&what);
-    }
     let binary = fields.iter().any(|f| f.seal.as_ref().is_some_and(|c| c.physical == Physical::Binary));
     if binary && (charset != Some(Charset::Latin1) || format.escape.is_none()) {
         return refuse("a binary protected column, unless it has CHARACTER SET latin1 and an escape character");

@@ -241,7 +241,7 @@ codes! {
         "The command could carry values past the analysis.",
         "use COM_QUERY or prepared statements";
     LocalInfile = 1510, 1366, "HY000", "A row of LOAD DATA LOCAL cannot be sealed",
-        "The row lacks fields, holds NULL for a NOT NULL column, is quoted in a way that servers repair, or is not valid in the file's character set. Up to 16 MiB of rows are looked at before the server gets any; behind that the connection is closed, and rows before may have been stored.",
+        "The row lacks fields, holds NULL for a NOT NULL column, is quoted in a way that servers repair, holds a value that a declared type does not take, or is not valid in the file's character set. Up to 16 MiB of rows are looked at before the server gets any; behind that the connection is closed, and rows before may have been stored.",
         "correct the file; give CHARACTER SET if it holds more than ASCII";
     SetSubquery = 1511, 1235, "42000", "SET from a protected table",
         "What becomes of a variable's value cannot be followed.",

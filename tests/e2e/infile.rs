@@ -216,4 +216,22 @@ on_every_server! {
         }
         assert_eq!(left, 0);
     }
+
+    async fn fields_of_declared_types_are_converted_or_refused(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        schema.direct().await.query_drop("CREATE TABLE typed (id int, n varchar(99), d varchar(99))").await.unwrap();
+        let proxy = Proxy::builder(&schema)
+            .column("typed", "n", "{ type: int }")
+            .column("typed", "d", "{ type: date }")
+            .start();
+        let mut raw = Raw::through(&proxy, &schema, FLAGS).await;
+        let load = "LOAD DATA LOCAL INFILE 'x' INTO TABLE typed";
+        upload(&mut raw, load, &[b"1\t007\t2026-1-2\n2\t\\N\t20260103\n"]).await[0].ok();
+        for bad in [&b"3\tabc\t2026-01-02\n"[..], b"3\t1\t2026-02-30\n", b"3\t99999999999\t2026-01-02\n"] {
+            assert_eq!(upload(&mut raw, load, &[bad]).await[0].code(), 1366);
+        }
+        let rows = raw.one("SELECT id, n, d FROM typed ORDER BY id").await.text();
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(rows, [[text("1"), text("7"), text("2026-01-02")], [text("2"), None, text("2026-01-03")]]);
+    }
 }

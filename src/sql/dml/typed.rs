@@ -12,9 +12,9 @@ use super::why;
 use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
 use crate::seal::Plaintext;
 use crate::seal::types::{BadValue, Input, Rules, find, fit};
+use crate::sql::Refusal;
 use crate::sql::lex::{Token, TokenKind};
-use crate::sql::misfit::misfit;
-use crate::sql::{Refusal, SqlMode};
+use crate::sql::misfit::{misfit, rules};
 
 /// A DECIMAL has no more digits on any server.
 const MOST_DIGITS: usize = 65;
@@ -29,21 +29,6 @@ impl Strictness {
         } else {
             BadValue::Refuse
         }
-    }
-}
-
-/// The rules of conversion under this `sql_mode`.
-pub(super) fn rules(flavor: ServerFlavor, mode: SqlMode, bad: BadValue) -> Rules {
-    Rules {
-        flavor,
-        bad,
-        no_zero_date: mode.no_zero_date,
-        no_zero_in_date: mode.no_zero_in_date,
-        allow_invalid_dates: mode.allow_invalid_dates,
-        fractions_otherwise: match flavor {
-            ServerFlavor::MySql => mode.time_truncate_fractional,
-            ServerFlavor::MariaDb => mode.time_round_fractional,
-        },
     }
 }
 
