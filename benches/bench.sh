@@ -3,12 +3,13 @@
 # mode and through Sealwire, in interleaved rounds of one run; reads and writes of a protected column;
 # processor time a query; memory. Reported, never asserted.
 #
-#   ROUNDS=5 SECONDS_EACH=4 THREADS="1 8" CONNECTIONS=400 benches/bench.sh
+#   ROUNDS=5 SECONDS_EACH=4 THREADS="1 8" CONNECTIONS=5000 benches/bench.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tests/support/provision.sh
 
-rounds=${ROUNDS:-5} each=${SECONDS_EACH:-4} thread_counts=${THREADS:-1 8} connections=${CONNECTIONS:-400}
+ulimit -n "$(ulimit -Hn)"
+rounds=${ROUNDS:-5} each=${SECONDS_EACH:-4} thread_counts=${THREADS:-1 8} connections=${CONNECTIONS:-5000}
 need_command sysbench sysbench
 PATH=$PATH:/usr/sbin need_command haproxy haproxy
 
@@ -30,7 +31,8 @@ sql() { mariadb_client -h127.0.0.1 -P"$database" -uroot "$@"; }
 sql -e "SET GLOBAL general_log = 0; SET GLOBAL max_connections = $((connections + 100));
     CREATE SCHEMA t_bench; CREATE SCHEMA t_sealed;
     CREATE TABLE t_bench.p (id int AUTO_INCREMENT PRIMARY KEY, v varchar(191) NOT NULL);
-    CREATE TABLE t_sealed.p LIKE t_bench.p"
+    CREATE TABLE t_sealed.p LIKE t_bench.p;
+    CREATE TABLE t_sealed.big (v longtext)"
 
 # HAProxy as it relays a database: TCP mode, a thread a core, nothing logged.
 haproxy_port=$(free_port)
@@ -64,6 +66,9 @@ tables:
   t_sealed.p:
     columns:
       v: {}
+  t_sealed.big:
+    columns:
+      v: {}
 CONFIG
 SEALWIRE_LOG=info target/release/sealwire run -c "$folder/sealwire.yaml" >"$folder/sealwire.log" 2>&1 &
 sealwire=$!
@@ -72,7 +77,6 @@ wait_for 20 "$sealwire" "the proxy" grep -q 'listening on' "$folder/sealwire.log
     cat "$folder/sealwire.log" >&2
     exit 1
 }
-idle_memory=$(awk '/VmRSS/ { print $2 }' "/proc/$sealwire/status")
 
 port_of() { case $1 in direct) echo "$database" ;; haproxy) echo "$haproxy_port" ;; sealwire) echo "$sealwire_port" ;; esac; }
 # Processor time of a process so far, in microseconds.
@@ -134,10 +138,4 @@ for mode in insert select; do
     printf '%-10s %14.0f %18.0f %10s\n' $mode "$plain" "$sealed" "$(ratio "$sealed" "$plain")"
 done
 
-bench t_bench "$sealwire_port" "$connections" 4 benches/idle.lua >/dev/null &
-idle=$!
-sleep 3
-busy_memory=$(awk '/VmRSS/ { print $2 }' "/proc/$sealwire/status")
-wait "$idle"
-printf '\nmemory of the proxy (resident): %s KiB at start, %s KiB with %s idle connections after the runs above\n' \
-    "$idle_memory" "$busy_memory" "$connections"
+python3 benches/memory.py "$sealwire" "$sealwire_port" "$database" "$connections"

@@ -22,6 +22,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Runs the proxy. Returns when a signal ended it, or when it could not start.
 pub fn run(path: &Path) -> Result<Exit, Failure> {
     let config = Arc::new(Config::load(path)?);
+    allow_many_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // A port that is taken should be known before the database is waited for.
     let listeners = Listeners::bind(&config.listen, config.workers)?;
@@ -45,6 +46,21 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
         served
     })?;
     Ok(Exit::Fine)
+}
+
+/// Connections this many at once should not run into a limit that nobody chose: each takes two files.
+const FEW_FILES: u64 = 4096;
+
+/// Raises the soft limit of open files to the hard one, as servers with many connections do.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
+    if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < FEW_FILES) {
+        warn!("only {files} files may be open, two for each connection: raise the limit (ulimit -n, LimitNOFILE=)");
+    }
 }
 
 /// A database that is not up yet is waited for: containers start in any order.

@@ -27,6 +27,7 @@ mod explain;
 mod infile;
 mod keys;
 mod kms;
+mod memory;
 mod outages;
 mod parameters;
 mod recover;
