@@ -258,13 +258,16 @@ impl Session {
     /// still to be read.
     async fn send_to_server(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
         let Err(error) = self.server.send_raw(bytes).await else { return Ok(()) };
-        while self.server.input.len() < HEADER && matches!(self.server.fill().await, Ok(read) if read > 0) {}
-        if let Ok(payload) = self.server.read_packet().await {
-            self.client.sequence = self.server.sequence.wrapping_sub(1);
-            self.client.put(&payload);
-            self.client.flush().await?;
-        }
+        self.relay_last_words().await;
         Err(error.into())
+    }
+
+    /// Relays the packet that a server left behind when it closed; whether there was one.
+    async fn relay_last_words(&mut self) -> bool {
+        let Ok(payload) = self.server.read_packet().await else { return false };
+        self.client.sequence = self.server.sequence.wrapping_sub(1);
+        self.client.put(&payload);
+        self.client.flush().await.is_ok()
     }
 
     /// Reads more of a response. A client that closes meanwhile is passed on as it is: the server ends some
@@ -289,8 +292,17 @@ impl Session {
     pub(super) async fn send_payload(&mut self, payload: &[u8]) -> Result<(), SessionError> {
         self.server.sequence = 0;
         self.server.put(payload);
-        self.server.flush().await?;
-        Ok(())
+        let Err(error) = self.server.flush().await else { return Ok(()) };
+        if !self.relay_last_words().await && payload.len() > MAX_PAYLOAD {
+            let text = format!(
+                "Got a packet bigger than 'max_allowed_packet' bytes (sealwire: the server closed the connection \
+                 while it was sent {} bytes, values sealed)",
+                payload.len()
+            );
+            self.answer(&ErrPacket::new(1153, b"08S01", text));
+            self.client.flush().await?;
+        }
+        Err(error.into())
     }
 
     /// Waits until the command is in the buffer whole, if it is a single packet.

@@ -27,6 +27,7 @@ mod explain;
 mod infile;
 mod keys;
 mod kms;
+mod large;
 mod memory;
 mod outages;
 mod parameters;
