@@ -146,6 +146,7 @@ fn protect(config: &Config, name: &TableName, wanted: &TableConfig, table: &mut 
             },
             mode: settings.mode.unwrap_or(config.kms.mode),
             physical,
+            charset: column.charset.clone().unwrap_or_else(|| "binary".into()),
             width,
             empty: match settings.mode.unwrap_or(config.kms.mode) {
                 KmsMode::Direct => settings.empty,

@@ -151,6 +151,8 @@ pub struct ProtectedColumn {
     pub scope: Scope,
     pub mode: KmsMode,
     pub physical: Physical,
+    /// The server's name of the column's character set, `binary` for bytes.
+    pub charset: String,
     pub width: Width,
     pub empty: EmptyPolicy,
     pub pad: Option<u32>,

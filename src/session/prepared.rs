@@ -16,7 +16,7 @@ use super::typed;
 use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
 use crate::seal::Plaintext;
 use crate::seal::types::{Input, find, fit};
-use crate::sql::charset::decode_to_utf8;
+use crate::sql::charset::{decode_to_utf8, of_column, to_connection};
 use crate::sql::misfit::misfit;
 use crate::sql::{
     COMPARED, Charset, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, RefusalCode, ResultRoles, SealParam,
@@ -554,30 +554,31 @@ impl Protected {
         let (client, connection) = (self.known.character_set_client, self.known.character_set_connection);
         // The server takes the BLOB types as binary strings, whatever the session's character set.
         let binary = matches!(kind.column_type, types::TINY_BLOB..=types::BLOB);
-        match (kind.column_type, param.column.content()) {
-            (types::BIT | types::GEOMETRY, _) => Err(unsupported(param, "a BIT or GEOMETRY value")),
-            (_, Physical::Binary) if binary || client == connection => Ok(Plaintext::new(bytes.to_vec())),
-            (_, Physical::Binary) => Err(unsupported(
-                param,
-                "a string for a binary column while character_set_client and _connection differ",
-            )),
-            (_, Physical::Text) => {
-                let charset = if binary { Charset::Utf8mb4 } else { client };
-                match decode_to_utf8(bytes, charset) {
-                    Some(text) => Ok(Plaintext::new(text.into_owned())),
-                    None => Err(ErrPacket::new(
-                        1366,
-                        b"HY000",
-                        format!(
-                            "Incorrect string value for column '{}'{} (sealwire SW-1806: not valid in the session's \
-                             character set)",
-                            param.column.name,
-                            at_row(param)
-                        ),
-                    )),
-                }
-            }
+        if matches!(kind.column_type, types::BIT | types::GEOMETRY) {
+            return Err(unsupported(param, "a BIT or GEOMETRY value"));
         }
+        let (charset, converted) = match binary {
+            true => (Charset::Binary, Some(bytes.into())),
+            false => (connection, to_connection(bytes, client, connection)),
+        };
+        let value = converted.and_then(|converted| match (param.column.content(), charset) {
+            (Physical::Binary, _) => Some(converted.into_owned()),
+            // A binary string is taken for one in the column's character set.
+            (Physical::Text, Charset::Binary) => owned(decode_to_utf8(&converted, of_column(&param.column))),
+            (Physical::Text, charset) => owned(decode_to_utf8(&converted, charset)),
+        });
+        value.map(Plaintext::new).ok_or_else(|| {
+            ErrPacket::new(
+                1366,
+                b"HY000",
+                format!(
+                    "Incorrect string value for column '{}'{} (sealwire SW-1806: not valid in the session's character \
+                     set)",
+                    param.column.name,
+                    at_row(param)
+                ),
+            )
+        })
     }
 
     /// What is sent to the server: sealed strings where values were sealed, the client's bytes elsewhere.
@@ -619,6 +620,10 @@ fn string_input(param: &SealParam, value: Plaintext) -> Result<Input, ErrPacket>
             Err(_) => Err(unsupported(param, "a string that is not valid")),
         },
     }
+}
+
+fn owned(text: Option<std::borrow::Cow<'_, [u8]>>) -> Option<Vec<u8>> {
+    text.map(std::borrow::Cow::into_owned)
 }
 
 fn unsupported(param: &SealParam, what: &str) -> ErrPacket {

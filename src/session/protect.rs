@@ -170,8 +170,12 @@ impl Session {
             && let Some(error) = self.run_own(TELL_CHARACTER_SET_RESULTS).await?
         {
             let name = String::from_utf8_lossy(&error.message).into_owned();
-            // Any other error: the variable is NULL, which stands for no conversion.
-            let told = if error.code == 1644 { Charset::from_name(&name) } else { Charset::Other };
+            let told = match error.code {
+                1644 => Charset::from_name(&name),
+                // A text cannot be NULL: the variable is, which stands for no conversion.
+                1231 => Charset::Binary,
+                _ => Charset::Other,
+            };
             self.state.character_set_results = Some(told);
         }
         Ok(self.state.known().ok_or_else(|| {
@@ -289,17 +293,26 @@ fn opens_text(plan: &Plan) -> bool {
 
 /// The verdict that holds under every reading of the text, if that is to pass it.
 fn passes_under_any_mode(text: &[u8], snapshot: &Snapshot, protocol: Protocol, multi_statements: bool) -> Option<Pass> {
-    if !text.is_ascii() {
+    // DEL is a space to some character sets' lexers, and a letter to others'.
+    if !text.is_ascii() || text.contains(&0x7F) {
         return None;
     }
+    let mut charsets = vec![Charset::Utf8mb4];
+    // The one character set in which ASCII bytes are other characters.
+    if text.iter().any(|b| matches!(b, b'@' | b'[' | b'\\' | b']' | b'^' | b'`' | b'{' | b'|' | b'}' | b'~')) {
+        charsets.push(Charset::from_name("swe7"));
+    }
+    let modes = [(false, false), (true, false), (false, true), (true, true)];
     let mut verdict = Pass::default();
-    for (ansi_quotes, no_backslash_escapes) in [(false, false), (true, false), (false, true), (true, true)] {
+    for ((ansi_quotes, no_backslash_escapes), charset) in
+        modes.into_iter().flat_map(|mode| charsets.iter().map(move |charset| (mode, *charset)))
+    {
         let context = Context {
             catalog: snapshot,
             schema: None,
             sql_mode: SqlMode { ansi_quotes, no_backslash_escapes, ..SqlMode::default() },
-            character_set_client: Charset::Utf8mb4,
-            character_set_connection: Charset::Utf8mb4,
+            character_set_client: charset,
+            character_set_connection: charset,
             protocol,
             multi_statements,
         };
@@ -333,7 +346,7 @@ pub fn catalog_error(error: &CatalogError) -> ErrPacket {
 fn charset_refused(variable: &str) -> ErrPacket {
     sealwire_error(
         RefusalCode::CharacterSet,
-        format!("{variable} of this session is none of ascii, latin1, utf8mb3 and utf8mb4"),
+        format!("{variable} of this session is not a character set that is understood (ucs2, utf16 and utf32 are not)"),
     )
 }
 

@@ -8,7 +8,7 @@ use super::typed;
 use crate::catalog::{Physical, ProtectedColumn};
 use crate::keys::Keys;
 use crate::seal::Plaintext;
-use crate::sql::charset::encode_from_utf8;
+use crate::sql::charset::{encode_from_utf8, of_column};
 use crate::sql::{Charset, RefusalCode, ResultColumn};
 use crate::wire::binary::{self, Place};
 use crate::wire::column::types;
@@ -114,6 +114,8 @@ impl Opening {
             let Some(place) = values.get(*index).ok_or_else(missing)? else { continue };
             let plaintext = opened.next().flatten().ok_or_else(missing)?;
             out.extend_from_slice(row.get(copied..place.whole.start).ok_or_else(missing)?);
+            // Unconverted: as the column has it.
+            let charset = charset.map(|charset| if charset == Charset::Binary { of_column(column) } else { charset });
             match (&column.logical, column.physical) {
                 (Some(logical), _) => {
                     if typed::put(&mut out, logical, plaintext.expose(), self.format, charset).is_none() {

@@ -96,6 +96,10 @@ impl SessionState {
             b"sql_mode" => self.sql_mode = Some(SqlMode::parse(value)),
             b"character_set_client" => self.character_set_client = Some(Charset::from_name(value)),
             b"character_set_connection" => self.character_set_connection = Some(Charset::from_name(value)),
+            // NULL stands for no conversion, as binary does.
+            b"character_set_results" if matches!(value, "" | "NULL") => {
+                self.character_set_results = Some(Charset::Binary);
+            }
             b"character_set_results" => self.character_set_results = Some(Charset::from_name(value)),
             _ => {}
         }

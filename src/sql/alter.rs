@@ -310,8 +310,9 @@ impl FromParenthesis for Range<usize> {
 /// The constraint that `sealwire check` prints: it looks at the sealed form, not at the value.
 fn is_guard(live: &Live<'_>, mut range: Range<usize>) -> bool {
     range.any(|k| match live.token(k).map(|t| t.kind) {
-        Some(TokenKind::String) => literal::string(live.source(k), live.statement.mode.sql_mode)
-            .is_some_and(|s| s.windows(3).any(|w| w == b"^pQ")),
+        Some(TokenKind::String) => {
+            literal::string(live.source(k), live.statement.mode).is_some_and(|s| s.windows(3).any(|w| w == b"^pQ"))
+        }
         Some(TokenKind::Hex) => literal::hex(live.source(k)).is_some_and(|bytes| bytes.first() == Some(&0xa5)),
         _ => false,
     })
@@ -360,8 +361,9 @@ fn definition_keeps(live: &Live<'_>, table: &Table, column: &Column, range: Rang
             n += 2;
         } else if live.is(n, "default") {
             let same = match &column.default {
-                ColumnDefault::Literal(text) => literal::string(live.source(n + 1), live.statement.mode.sql_mode)
-                    .is_some_and(|s| s == text.as_bytes()),
+                ColumnDefault::Literal(text) => {
+                    literal::string(live.source(n + 1), live.statement.mode).is_some_and(|s| s == text.as_bytes())
+                }
                 _ => false,
             };
             if !same && !live.is(n + 1, "null") {

@@ -3,7 +3,39 @@
 
 use std::borrow::Cow;
 
+mod structure;
+pub mod table;
+
+pub use structure::{char_len, is_lead, utf8_len};
+use table::Table;
+
 use super::plan::{Charset, SqlMode};
+use crate::catalog::ProtectedColumn;
+
+/// A character set that has a table of its own (see [`table::NAMES`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Legacy(u8);
+
+impl Legacy {
+    fn named(name: &str) -> Option<Self> {
+        let index = table::NAMES.iter().position(|known| *known == name)?;
+        u8::try_from(index).ok().map(Self)
+    }
+
+    pub fn name(self) -> &'static str {
+        table::NAMES.get(usize::from(self.0)).copied().unwrap_or_default()
+    }
+
+    fn table(self) -> Option<&'static Table> {
+        table::table(self.0)
+    }
+}
+
+/// Every character set that is understood.
+pub fn all() -> impl Iterator<Item = Charset> {
+    let legacy = (0u8..).take(table::NAMES.len()).map(|index| Charset::Legacy(Legacy(index)));
+    [Charset::Ascii, Charset::Latin1, Charset::Utf8mb3, Charset::Utf8mb4].into_iter().chain(legacy)
+}
 
 impl Charset {
     /// By the name that `character_set_client` and introducers use, in whatever case.
@@ -13,7 +45,21 @@ impl Charset {
             "latin1" => Self::Latin1,
             "utf8" | "utf8mb3" => Self::Utf8mb3,
             "utf8mb4" => Self::Utf8mb4,
-            _ => Self::Other,
+            "binary" => Self::Binary,
+            name => Legacy::named(name).map_or(Self::Other, Self::Legacy),
+        }
+    }
+
+    /// The servers' name; empty for [`Charset::Other`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ascii => "ascii",
+            Self::Latin1 => "latin1",
+            Self::Utf8mb3 => "utf8mb3",
+            Self::Utf8mb4 => "utf8mb4",
+            Self::Binary => "binary",
+            Self::Legacy(legacy) => legacy.name(),
+            Self::Other => "",
         }
     }
 
@@ -25,17 +71,63 @@ impl Charset {
             5 | 8 | 15 | 31 | 47 | 48 | 49 | 94 => Self::Latin1,
             33 | 76 | 83 | 192..=215 | 223 => Self::Utf8mb3,
             45 | 46 | 224..=247 | 255..=323 => Self::Utf8mb4,
+            63 => Self::Binary,
             // MariaDB's own: the nopad twins (id + 1024), Croatian, Myanmar, Thai, and UCA 14.0.0.
             1035 | 1089 => Self::Ascii,
             1032 | 1071 => Self::Latin1,
-            576..=578 | 1057 | 1107 | 1216 | 1238 | 2048..=2303 => Self::Utf8mb3,
-            608..=610 | 1069 | 1070 | 1248 | 1270 | 2304..=2559 => Self::Utf8mb4,
-            _ => Self::Other,
+            576..=579 | 1057 | 1107 | 1216 | 1238 | 2048..=2303 => Self::Utf8mb3,
+            608..=611 | 1069 | 1070 | 1248 | 1270 | 2304..=2559 => Self::Utf8mb4,
+            _ => {
+                let padded = if (1025..=1151).contains(&id) { id - 1024 } else { id };
+                table::of_collation(padded).map_or(Self::Other, |index| Self::Legacy(Legacy(index)))
+            }
+        }
+    }
+
+    /// Bytes of the longest character, by which the servers reckon the length of columns.
+    pub fn longest(self) -> u8 {
+        match self {
+            Self::Ascii | Self::Latin1 | Self::Binary => 1,
+            Self::Utf8mb3 => 3,
+            Self::Utf8mb4 | Self::Other => 4,
+            Self::Legacy(legacy) => match legacy.name() {
+                "big5" | "cp932" | "euckr" | "gb2312" | "gbk" | "sjis" => 2,
+                "eucjpms" | "ujis" => 3,
+                "gb18030" => 4,
+                _ => 1,
+            },
+        }
+    }
+
+    /// Separates tokens, beyond ASCII's spaces: as the servers' lexers were seen to take it.
+    pub fn is_space(self, byte: u8) -> bool {
+        match self {
+            Self::Latin1 => byte == 0xA0,
+            Self::Legacy(legacy) => byte >= 0x80 && legacy.table().is_some_and(|table| table.is_space(byte)),
+            _ => false,
+        }
+    }
+
+    /// Behind `--` it begins a comment, as spaces do.
+    pub fn is_control(self, byte: u8) -> bool {
+        match self {
+            Self::Legacy(legacy) => legacy.table().is_some_and(|table| table.is_control(byte)),
+            _ => byte.is_ascii_control(),
+        }
+    }
+
+    /// Every ASCII byte means its ASCII character: in all but swe7.
+    pub fn reads_ascii(self) -> bool {
+        match self {
+            Self::Legacy(legacy) => legacy.table().is_some_and(|table| table.ascii_in),
+            _ => true,
         }
     }
 }
 
-/// `bytes` of this character set in UTF-8; `None` if they are not valid in it, or it is not understood.
+/// `bytes` of this character set in UTF-8; `None` if they are not valid in it, hold a code without a
+/// character, or it is not understood. [`Charset::Binary`] stands for bytes that a utf8mb4 column takes as
+/// they are.
 pub fn decode_to_utf8(bytes: &[u8], charset: Charset) -> Option<Cow<'_, [u8]>> {
     match charset {
         Charset::Ascii => bytes.is_ascii().then_some(Cow::Borrowed(bytes)),
@@ -50,15 +142,33 @@ pub fn decode_to_utf8(bytes: &[u8], charset: Charset) -> Option<Cow<'_, [u8]>> {
             let text = std::str::from_utf8(bytes).ok()?;
             text.chars().all(|c| c.len_utf8() < 4).then_some(Cow::Borrowed(bytes))
         }
-        Charset::Utf8mb4 => std::str::from_utf8(bytes).ok().map(|_| Cow::Borrowed(bytes)),
+        Charset::Utf8mb4 | Charset::Binary => std::str::from_utf8(bytes).ok().map(|_| Cow::Borrowed(bytes)),
+        Charset::Legacy(legacy) => {
+            let table = legacy.table()?;
+            if table.ascii_in && bytes.is_ascii() {
+                return Some(Cow::Borrowed(bytes));
+            }
+            let mut text = String::with_capacity(bytes.len() + bytes.len() / 2);
+            let mut at = 0;
+            while at < bytes.len() {
+                let (character, length) = table.first(bytes.get(at..)?)?;
+                text.push(character);
+                at += length;
+            }
+            Some(Cow::Owned(text.into_bytes()))
+        }
         Charset::Other => None,
     }
 }
 
 /// UTF-8 in this character set, `?` for what it lacks, as the servers convert results. Bytes that are
-/// not UTF-8 become `?` as well.
+/// not UTF-8 become `?` as well, but in [`Charset::Binary`], which takes all as it is.
 pub fn encode_from_utf8(utf8: &[u8], charset: Charset) -> Vec<u8> {
-    if utf8.is_ascii() {
+    let table = match charset {
+        Charset::Legacy(legacy) => legacy.table(),
+        _ => None,
+    };
+    if charset == Charset::Binary || utf8.is_ascii() && table.is_none_or(|table| table.ascii_out) {
         return utf8.to_vec();
     }
     let mut encoded = Vec::with_capacity(utf8.len());
@@ -66,10 +176,15 @@ pub fn encode_from_utf8(utf8: &[u8], charset: Charset) -> Vec<u8> {
         for c in chunk.valid().chars() {
             let mut buffer = [0; 4];
             let bytes = c.encode_utf8(&mut buffer);
-            match charset {
-                Charset::Ascii if !c.is_ascii() => encoded.push(b'?'),
-                Charset::Utf8mb3 if bytes.len() == 4 => encoded.push(b'?'),
-                Charset::Latin1 => match encoding_rs::WINDOWS_1252.encode(bytes) {
+            match (charset, table) {
+                (_, Some(table)) => {
+                    if !table.put(c, &mut encoded) {
+                        encoded.push(b'?');
+                    }
+                }
+                (Charset::Ascii, _) if !c.is_ascii() => encoded.push(b'?'),
+                (Charset::Utf8mb3, _) if bytes.len() == 4 => encoded.push(b'?'),
+                (Charset::Latin1, _) => match encoding_rs::WINDOWS_1252.encode(bytes) {
                     (latin1, _, false) => encoded.extend_from_slice(&latin1),
                     _ => encoded.push(b'?'),
                 },
@@ -81,6 +196,45 @@ pub fn encode_from_utf8(utf8: &[u8], charset: Charset) -> Vec<u8> {
         }
     }
     encoded
+}
+
+/// The character set in which a protected column takes binary strings, and in which its values leave
+/// when `character_set_results` is NULL. That of a column in ascii, which is advised for searchable ones, says
+/// nothing of the values.
+pub fn of_column(column: &ProtectedColumn) -> Charset {
+    match Charset::from_name(&column.charset) {
+        Charset::Ascii | Charset::Binary | Charset::Utf8mb3 | Charset::Utf8mb4 => Charset::Utf8mb4,
+        other => other,
+    }
+}
+
+/// A string literal or string parameter in `character_set_client` as the servers turn it into one in
+/// `character_set_connection`, with `?` for what that lacks. `None`: not valid in the former, one of them
+/// is not understood, or the servers differ.
+pub fn to_connection(bytes: &[u8], client: Charset, connection: Charset) -> Option<Cow<'_, [u8]>> {
+    if client == Charset::Other || connection == Charset::Other {
+        return None;
+    }
+    if taken_as_is(client, connection) {
+        return Some(Cow::Borrowed(bytes));
+    }
+    let utf8 = decode_to_utf8(bytes, client)?;
+    let encoded = encode_from_utf8(&utf8, connection);
+    // MariaDB leaves a string of nothing but ASCII as it is even where the connection's character set
+    // has other characters there (swe7) or codes of its own for them (the backslash in sjis).
+    if utf8.is_ascii() && encoded != *utf8 {
+        return None;
+    }
+    Some(Cow::Owned(encoded))
+}
+
+fn taken_as_is(client: Charset, connection: Charset) -> bool {
+    client == connection || client == Charset::Binary || connection == Charset::Binary
+}
+
+/// [`to_connection`] leaves these bytes as they are.
+pub fn unconverted(bytes: &[u8], client: Charset, connection: Charset) -> bool {
+    to_connection(bytes, client, connection).is_some_and(|converted| *converted == *bytes)
 }
 
 impl SqlMode {

@@ -219,7 +219,7 @@ fn session_tracking(live: &Live<'_>) -> Option<Refusal> {
         let fine = if target.ends_with("session_track_schema") {
             live.any(value, &["on", "true"]) || live.source(value) == b"1"
         } else if target.ends_with("session_track_system_variables") {
-            let text = literal::string(live.source(value), live.statement.mode.sql_mode).unwrap_or_default();
+            let text = literal::string(live.source(value), live.statement.mode).unwrap_or_default();
             let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
             let named: Vec<&str> = text.split(',').map(str::trim).collect();
             named.contains(&"*") || NEEDED.iter().all(|n| named.contains(n))
@@ -322,7 +322,10 @@ fn load(live: &Live<'_>) -> Decision {
 }
 
 fn decode(bytes: &[u8], charset: Charset) -> Option<std::borrow::Cow<'_, [u8]>> {
-    if bytes.is_ascii() { Some(bytes.into()) } else { literal::decode_to_utf8(bytes, charset) }
+    if bytes.is_ascii() && charset == Charset::Other {
+        return Some(bytes.into());
+    }
+    literal::decode_to_utf8(bytes, charset)
 }
 
 #[cfg(test)]

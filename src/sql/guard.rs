@@ -135,7 +135,7 @@ pub fn check_literals(statement: &StatementText<'_>, ast: &Statement) -> Result<
                 super::literal::continues_string(*token, text)
             }
             TokenKind::String => {
-                let bytes = super::literal::string(token.text(text), statement.mode.sql_mode).unwrap_or_default();
+                let bytes = super::literal::string(token.text(text), statement.mode).unwrap_or_default();
                 let name: String = bytes.iter().copied().map(char::from).collect();
                 leaves.unplaced.contains(&name)
             }

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::charset;
 use super::plan::{Charset, Context, SqlMode};
 use crate::catalog::{ServerFlavor, ServerVersion};
 
@@ -111,6 +112,8 @@ pub enum LexErrorKind {
         "an executable comment within another, around a delimiter, or with a version that servers read differently"
     )]
     ExecutableComment,
+    #[error("bytes that form no character outside of strings")]
+    MalformedCharacter,
     #[error("an optimizer hint with quotes in it")]
     QuotedHint,
     #[error("the text is longer than 4 GiB")]
@@ -227,12 +230,45 @@ impl Lexer<'_> {
     }
 
     fn is_space(&self, byte: u8) -> bool {
-        matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
-            || (byte == 0xa0 && self.mode.charset == Charset::Latin1)
+        matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r') || (byte >= 0x80 && self.mode.charset.is_space(byte))
     }
 
     fn is_ident(&self, byte: u8) -> bool {
         byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || (byte >= 0x80 && !self.is_space(byte))
+    }
+
+    /// Takes identifier characters, those of several bytes whole: their last may look like an operator.
+    fn skip_ident(&mut self, point: bool) -> Result<(), LexError> {
+        while self.at < self.text.len() {
+            let byte = self.peek(0);
+            if !(self.is_ident(byte) || (point && byte == b'.')) {
+                break;
+            }
+            self.at += self.ident_char(byte)?;
+        }
+        Ok(())
+    }
+
+    /// The length of the character here. Outside of strings the servers skip bytes that only begin one
+    /// in more than one way.
+    fn ident_char(&self, byte: u8) -> Result<usize, LexError> {
+        if byte < 0x80 {
+            return Ok(1);
+        }
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let length = match self.mode.charset {
+            Charset::Utf8mb3 => charset::utf8_len(rest, 3),
+            Charset::Utf8mb4 => charset::utf8_len(rest, 4),
+            _ => self.char_len(),
+        };
+        if length == 1 && charset::is_lead(self.mode.charset, byte) {
+            return self.fail(LexErrorKind::MalformedCharacter, self.at);
+        }
+        Ok(length)
+    }
+
+    fn char_len(&self) -> usize {
+        charset::char_len(self.mode.charset, self.text.get(self.at..).unwrap_or_default())
     }
 
     fn skip_while(&mut self, wanted: impl Fn(&Self, u8) -> bool) {
@@ -266,7 +302,9 @@ impl Lexer<'_> {
             }
             b'@' => self.variable(),
             b'#' => self.line_comment(),
-            b'-' if self.peek(1) == b'-' && (self.is_space(self.peek(2)) || self.peek(2).is_ascii_control()) => {
+            b'-' if self.peek(1) == b'-'
+                && (self.is_space(self.peek(2)) || self.mode.charset.is_control(self.peek(2))) =>
+            {
                 self.line_comment()
             }
             b'/' if self.peek(1) == b'*' => self.block_comment(),
@@ -285,8 +323,12 @@ impl Lexer<'_> {
                 Ok(TokenKind::Placeholder)
             }
             _ if self.is_ident(byte) => {
-                self.skip_while(Self::is_ident);
+                self.skip_ident(false)?;
                 Ok(TokenKind::Word)
+            }
+            // Letters in swe7, but not to its lexer everywhere.
+            b'[' | b'\\' | b']' | b'^' | b'{' | b'}' | b'~' if !self.mode.charset.reads_ascii() => {
+                self.fail(LexErrorKind::MalformedCharacter, self.at)
             }
             _ => Ok(self.operator()),
         }
@@ -317,8 +359,10 @@ impl Lexer<'_> {
                     self.at += 1;
                     return Ok(kind);
                 }
+            } else if kind == TokenKind::String {
+                self.at += self.char_len();
             } else {
-                self.at += 1;
+                self.at += self.ident_char(byte)?;
             }
         }
         self.fail(LexErrorKind::UnterminatedQuote, start)
@@ -360,7 +404,7 @@ impl Lexer<'_> {
         if self.exponent() {
             return Ok(TokenKind::Number);
         }
-        self.skip_while(Self::is_ident);
+        self.skip_ident(false)?;
         Ok(TokenKind::Word)
     }
 
@@ -391,7 +435,7 @@ impl Lexer<'_> {
                 if self.peek(0) == b'`' {
                     self.quoted(TokenKind::QuotedIdent)?;
                 } else {
-                    self.skip_while(Self::is_ident);
+                    self.skip_ident(false)?;
                 }
                 if self.peek(0) != b'.' || !(self.is_ident(self.peek(1)) || self.peek(1) == b'`') {
                     return Ok(TokenKind::SysVar);
@@ -404,7 +448,7 @@ impl Lexer<'_> {
             b'"' if self.mode.sql_mode.ansi_quotes => self.quoted(TokenKind::QuotedIdent)?,
             b'\'' | b'"' => self.quoted(TokenKind::String)?,
             byte if self.is_ident(byte) || byte == b'.' => {
-                self.skip_while(|s, b| s.is_ident(b) || b == b'.');
+                self.skip_ident(true)?;
                 TokenKind::UserVar
             }
             _ => return Ok(TokenKind::Operator),

@@ -3,13 +3,13 @@
 
 use std::ops::Range;
 
+use super::charset;
 pub use super::charset::{decode_to_utf8, encode_from_utf8};
-use super::lex::{StatementText, Token, TokenKind};
-use super::plan::SqlMode;
+use super::lex::{LexMode, StatementText, Token, TokenKind};
 
 /// The bytes of a string token (`'…'`, `"…"`, `N'…'`) in `character_set_client`; `None` if `source` is
 /// not one whole string.
-pub fn string(source: &[u8], mode: SqlMode) -> Option<Vec<u8>> {
+pub fn string(source: &[u8], mode: LexMode) -> Option<Vec<u8>> {
     let source = match source {
         [b'n' | b'N', rest @ ..] => rest,
         other => other,
@@ -19,15 +19,17 @@ pub fn string(source: &[u8], mode: SqlMode) -> Option<Vec<u8>> {
         _ => return None,
     };
     let mut value = Vec::with_capacity(body.len());
-    let mut bytes = body.iter().copied();
-    while let Some(byte) = bytes.next() {
+    let mut rest = body;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let next = behind.first().copied();
+        let mut taken = 2;
         if byte == quote {
-            if bytes.next() != Some(quote) {
+            if next != Some(quote) {
                 return None;
             }
             value.push(quote);
-        } else if byte == b'\\' && !mode.no_backslash_escapes {
-            match bytes.next()? {
+        } else if byte == b'\\' && !mode.sql_mode.no_backslash_escapes {
+            match next? {
                 b'0' => value.push(0),
                 b'b' => value.push(8),
                 b'n' => value.push(b'\n'),
@@ -39,8 +41,11 @@ pub fn string(source: &[u8], mode: SqlMode) -> Option<Vec<u8>> {
                 other => value.push(other),
             }
         } else {
-            value.push(byte);
+            // The last byte of a character may look like a backslash.
+            taken = charset::char_len(mode.charset, rest);
+            value.extend_from_slice(rest.get(..taken)?);
         }
+        rest = rest.get(taken..)?;
     }
     Some(value)
 }
@@ -69,19 +74,31 @@ pub struct StringRun {
     pub span: Range<usize>,
     /// In `character_set_client`, or in the introducer's character set.
     pub bytes: Vec<u8>,
+    /// Where the parts of the tokens end in `bytes`.
+    pub ends: Vec<usize>,
+}
+
+impl StringRun {
+    /// The bytes of each token.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
+    }
 }
 
 /// The string literal whose first token starts at `offset`.
 pub fn string_run(statement: &StatementText<'_>, offset: usize) -> Option<StringRun> {
     let first = statement.token_at(offset).filter(|t| t.kind == TokenKind::String)?;
-    let mut run = StringRun { span: first.span(), bytes: string(first.text(statement.text), statement.mode.sql_mode)? };
+    let bytes = string(first.text(statement.text), statement.mode)?;
+    let mut run = StringRun { span: first.span(), ends: vec![bytes.len()], bytes };
     let rest = first.end()..statement.span.end;
     for token in statement.tokens_in(&rest).iter().filter(|t| !t.is_trivia()) {
         if !continues_string(*token, statement.text) {
             break;
         }
-        run.bytes.extend(string(token.text(statement.text), statement.mode.sql_mode)?);
+        run.bytes.extend(string(token.text(statement.text), statement.mode)?);
         run.span.end = token.end();
+        run.ends.push(run.bytes.len());
     }
     Some(run)
 }
@@ -145,9 +162,19 @@ pub fn number(source: &[u8], negative: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{ServerFlavor, ServerVersion};
+    use crate::sql::{Charset, SqlMode};
+
+    fn mode(charset: Charset) -> LexMode {
+        LexMode {
+            sql_mode: SqlMode::default(),
+            version: ServerVersion { flavor: ServerFlavor::MySql, number: 90_700 },
+            charset,
+        }
+    }
 
     fn plain(source: &[u8]) -> Option<Vec<u8>> {
-        string(source, SqlMode::default())
+        string(source, mode(Charset::Utf8mb4))
     }
 
     #[test]
@@ -157,8 +184,22 @@ mod tests {
         assert_eq!(plain(b"'it''s \"q\"'").unwrap(), b"it's \"q\"");
         assert_eq!(plain(b"\"a\"\"b'c\"").unwrap(), b"a\"b'c");
         assert_eq!(plain(b"N'a'").unwrap(), b"a");
-        let mode = SqlMode { no_backslash_escapes: true, ..SqlMode::default() };
+        let mut mode = mode(Charset::Utf8mb4);
+        mode.sql_mode.no_backslash_escapes = true;
         assert_eq!(string(br"'a\nb\'", mode).unwrap(), br"a\nb\");
+    }
+
+    #[test]
+    fn the_last_byte_of_a_character_is_no_backslash() {
+        let sjis = mode(Charset::from_name("sjis"));
+        assert_eq!(string(b"'\x95\\'", sjis).unwrap(), b"\x95\\");
+        assert_eq!(plain(b"'\x95\\n'").unwrap(), b"\x95\n");
+        // An escape takes one byte, whatever it begins.
+        assert_eq!(string(b"'\\\x95\\n'", sjis).unwrap(), b"\x95\n");
+        assert!(string(b"'\\\x95\\'", sjis).is_none());
+        let gbk = mode(Charset::from_name("gbk"));
+        assert_eq!(string(b"'\xbf\\'", gbk).unwrap(), b"\xbf\\");
+        assert_eq!(string(b"'\xbf\\''", gbk), None);
     }
 
     #[test]

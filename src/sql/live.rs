@@ -193,7 +193,7 @@ impl<'a> Live<'a> {
 fn decoded(token: Token, statement: &StatementText<'_>) -> Vec<u8> {
     let source = token.text(statement.text);
     match token.kind {
-        TokenKind::String => literal::string(source, statement.mode.sql_mode),
+        TokenKind::String => literal::string(source, statement.mode),
         _ => literal::hex(source),
     }
     .unwrap_or_default()

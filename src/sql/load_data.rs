@@ -151,12 +151,13 @@ impl Options<'_, '_> {
         if charset {
             let name = match self.live.token(self.n).map(|t| t.kind) {
                 Some(TokenKind::Word | TokenKind::QuotedIdent) => self.live.name(self.n),
-                Some(TokenKind::String) => literal::string(self.live.source(self.n), self.live.statement.mode.sql_mode)
+                Some(TokenKind::String) => literal::string(self.live.source(self.n), self.live.statement.mode)
                     .and_then(|bytes| String::from_utf8(bytes).ok()),
                 _ => None,
             };
             let found = name.map_or(Charset::Other, |name| Charset::from_name(&name.to_lowercase()));
-            if found == Charset::Other {
+            // In others, a byte of a character may look like a delimiter.
+            if !matches!(found, Charset::Ascii | Charset::Latin1 | Charset::Utf8mb3 | Charset::Utf8mb4) {
                 return Err(self.refuse("this character set"));
             }
             self.charset = Some(found);
@@ -215,7 +216,7 @@ impl Options<'_, '_> {
         }
         let source = self.live.source(self.n);
         let bytes = match self.live.token(self.n).map(|t| t.kind) {
-            Some(TokenKind::String) => literal::string(source, self.live.statement.mode.sql_mode),
+            Some(TokenKind::String) => literal::string(source, self.live.statement.mode),
             Some(TokenKind::Hex) => literal::hex(source),
             _ => None,
         };

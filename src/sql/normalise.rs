@@ -330,7 +330,7 @@ impl Walk<'_> {
 
     /// Names given as strings are all that the value is used for: literals are read from the text.
     fn string_value(&self, token: Token) -> String {
-        let bytes = literal::string(token.text(self.statement.text), self.statement.mode.sql_mode).unwrap_or_default();
+        let bytes = literal::string(token.text(self.statement.text), self.statement.mode).unwrap_or_default();
         latin1(&bytes)
     }
 

@@ -7,6 +7,7 @@ use crate::catalog::{ProtectedColumn, Snapshot};
 use crate::config::TableName;
 use crate::seal::Plaintext;
 use crate::seal::types::Rules;
+use crate::sql::charset::Legacy;
 use crate::sql::load_data::LoadPlan;
 use crate::sql::refusal::Refusal;
 
@@ -61,6 +62,10 @@ pub enum Charset {
     Latin1,
     Utf8mb3,
     Utf8mb4,
+    /// No conversion: `SET NAMES binary`, and `character_set_results` that is NULL.
+    Binary,
+    /// One that is proven code by code against the servers.
+    Legacy(Legacy),
     /// Known to the server, not to us.
     Other,
 }

@@ -32,9 +32,9 @@ impl Prefilter {
         let mut any_non_ascii = false;
         for name in snapshot.watched.keys() {
             let simple = !name.is_empty() && name.bytes().all(is_word_byte);
-            // Quotes within a name are doubled in the text, and what is not ASCII has many spellings.
-            let run =
-                name.split(|c: char| !c.is_ascii() || matches!(c, '`' | '"' | '\'' | '\\')).max_by_key(|r| r.len());
+            // Quotes within a name are doubled in the text, what is not ASCII has many spellings, and in some
+            // character sets punctuation has two (armscii8, sjis).
+            let run = name.split(|c: char| !u8::try_from(c).is_ok_and(is_word_byte)).max_by_key(|r| r.len());
             match run {
                 Some(run) if !run.is_empty() => {
                     patterns.push(run);

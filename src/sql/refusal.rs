@@ -74,13 +74,13 @@ codes! {
         "It names something protected and its syntax is not one Sealwire can analyse, so it cannot tell whether a value would be stored unsealed.",
         "rewrite it in plainer SQL, or split it";
     MalformedText = 1002, 1064, "42000", "The text cannot be split into tokens",
-        "An unterminated string, identifier or comment, a NUL byte, or an executable comment whose meaning depends on the server's exact version, in a text that names something protected.",
+        "An unterminated string, identifier or comment, a NUL byte, bytes that form no character outside of strings, or an executable comment whose meaning depends on the server's exact version, in a text that names something protected.",
         "correct the text, and use no executable comments around protected tables";
     TooComplex = 1003, 1235, "42000", "The statement is too complex",
         "More joins, set operations, chained operators or nested parentheses than Sealwire analyses.",
         "split the statement";
     CharacterSet = 1004, 1235, "42000", "The session's character set is not supported on protected tables",
-        "character_set_client is none of ascii, latin1, utf8mb3 and utf8mb4.",
+        "character_set_results or character_set_connection is ucs2, utf16 or utf32, or a character set is unknown.",
         "use SET NAMES utf8mb4";
     UnsupportedSqlMode = 1005, 1235, "42000", "The session's sql_mode is not supported on protected tables",
         "A mode such as ORACLE or EMPTY_STRING_IS_NULL changes what statements and values mean.",

@@ -51,6 +51,7 @@ fn columns(table: &TableName, text: &str) -> Vec<Column> {
                         scope: Scope { table: table.to_string(), column: name.clone() },
                         mode: KmsMode::Envelope,
                         physical: if binary { Physical::Binary } else { Physical::Text },
+                        charset: "utf8mb4".into(),
                         width,
                         empty: EmptyPolicy::Refuse,
                         pad: None,

@@ -70,6 +70,7 @@ fn column(schema: &Schema, table: &str, name: &str, mode: KmsMode, physical: Phy
         name: name.into(),
         mode,
         physical,
+        charset: "utf8mb4".into(),
         width: Width::Characters(255),
         empty: EmptyPolicy::Refuse,
         pad: None,

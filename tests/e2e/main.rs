@@ -16,6 +16,8 @@ mod attributes;
 mod authentication;
 mod carriers;
 mod catalog;
+mod charset_tables;
+mod charsets;
 mod check;
 mod commands;
 mod compression;

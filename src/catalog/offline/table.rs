@@ -209,7 +209,7 @@ impl Options {
 /// A name that may be given as a string.
 fn word(live: &Live<'_>, n: usize) -> Option<String> {
     if live.token(n)?.kind == TokenKind::String {
-        let bytes = literal::string(live.source(n), live.statement.mode.sql_mode)?;
+        let bytes = literal::string(live.source(n), live.statement.mode)?;
         return Some(String::from_utf8_lossy(&bytes).into_owned());
     }
     live.name(n)

@@ -25,7 +25,7 @@ const NOT_FIXED: u8 = 31;
 pub fn restore(logical: &LogicalType, stored: Fixed) -> Fixed {
     let unsigned = |unsigned: bool| if unsigned { flags::UNSIGNED } else { 0 };
     let fraction = |digits: u8| if digits == 0 { 0 } else { u32::from(digits) + 1 };
-    let characters = u64::from(bytes_per_character(stored.character_set));
+    let characters = u64::from(Charset::from_collation_id(stored.character_set).longest());
     let (column_type, length, own, decimals) = match logical {
         LogicalType::Integer(integer) => {
             (super::value::integer_type(*integer), u64::from(integer.width()), unsigned(integer.unsigned), 0)
@@ -71,14 +71,5 @@ pub fn restore(logical: &LogicalType, stored: Fixed) -> Fixed {
         column_type,
         flags: (stored.flags & flags::OF_THE_COLUMN) | own,
         decimals,
-    }
-}
-
-/// The longest character of the results' character set.
-fn bytes_per_character(collation: u16) -> u8 {
-    match Charset::from_collation_id(collation) {
-        Charset::Ascii | Charset::Latin1 => 1,
-        Charset::Utf8mb3 => 3,
-        _ => 4,
     }
 }

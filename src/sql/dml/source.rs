@@ -78,7 +78,7 @@ impl<'a> Source<'a> {
 }
 
 fn decode_name(latin1: &str, charset: Charset) -> String {
-    if latin1.is_ascii() {
+    if latin1.is_ascii() && charset.reads_ascii() {
         return latin1.to_owned();
     }
     let bytes: Option<Vec<u8>> = latin1.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();

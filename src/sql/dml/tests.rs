@@ -161,6 +161,51 @@ fn values_are_decoded_from_the_clients_character_set() {
     let plan = plan_in(sql, &ctx).map_err(explain).unwrap();
     assert_eq!(spliced(sql, &plan), "INSERT INTO blobs (data) VALUES (<data:636166e9:1>)");
 
+    let insert = |sql: &[u8], client: &str, connection: &str| {
+        let mut ctx = context(&catalog);
+        ctx.character_set_client = Charset::from_name(client);
+        ctx.character_set_connection = Charset::from_name(connection);
+        let sql = [b"INSERT INTO users (email) VALUES (", sql, b")"].concat();
+        match plan_in(&sql, &ctx) {
+            Ok(plan) => {
+                let text = spliced(&sql, &plan);
+                text.split_once("<email:").unwrap().1.split_once(":1>").unwrap().0.to_owned()
+            }
+            Err(DmlError::Refusal(refusal)) => format!("{:?}", refusal.code),
+            Err(_) => panic!("{sql:?}"),
+        }
+    };
+    for (sql, client, connection, value) in [
+        (&b"'\x95\\'"[..], "sjis", "sjis", "表"),
+        (b"'\x95\\' '\xb1'", "sjis", "sjis", "表ｱ"),
+        (b"'\xbf\\'", "gbk", "gbk", "縗"),
+        (b"'\xbf\\'", "gbk", "utf8mb4", "縗"),
+        (b"'{|}~'", "swe7", "swe7", "äöåü"),
+        (b"N'\xc3\xa9'", "latin1", "latin1", "é"),
+        (b"N'\xe9'", "latin1", "latin1", "InvalidString"),
+        (b"_gbk'\x81\x40'", "utf8mb4", "utf8mb4", "丂"),
+        (b"_latin1'\xe9'", "gbk", "gbk", "é"),
+        (b"_latin1 x'e9'", "gbk", "gbk", "é"),
+        (b"x'c3a9'", "gbk", "gbk", "é"),
+        (b"_binary'\xc3\xa9'", "gbk", "gbk", "é"),
+        (b"'\xc3\xa9'", "binary", "binary", "é"),
+        (b"'\xe9'", "binary", "latin1", "é"),
+        (b"'\xe9'", "latin1", "binary", "InvalidString"),
+        (b"'\xe9\x80'", "latin1", "ascii", "??"),
+        ("'漢é'".as_bytes(), "utf8mb4", "latin1", "?é"),
+        ("'漢' 'é'".as_bytes(), "utf8mb4", "latin1", "?é"),
+        (b"'\xe6\xbc' '\xa2'", "utf8mb4", "latin1", "InvalidString"),
+        (b"'\xe6\xbc' '\xa2'", "utf8mb4", "utf8mb4", "漢"),
+        (b"_utf8mb4'a' '\xe9'", "latin1", "utf8mb4", "LiteralKind"),
+        (b"_utf8mb4'a' '\xc3\xa9'", "latin1", "latin1", "aé"),
+        ("'漢' 'é'".as_bytes(), "utf8mb4", "utf8mb4", "漢é"),
+        (b"'\\\\'", "utf8mb4", "sjis", "InvalidString"),
+        (b"'\xff'", "gbk", "gbk", "InvalidString"),
+        (b"'a'", "utf8mb4", "ucs2", "InvalidString"),
+    ] {
+        assert_eq!(insert(sql, client, connection), value, "{} {client} {connection}", String::from_utf8_lossy(sql));
+    }
+
     ctx.character_set_client = Charset::Utf8mb4;
     let sql = b"INSERT INTO users (email) VALUES ('caf\xe9')";
     assert!(matches!(plan_in(sql, &ctx), Err(DmlError::Refusal(r)) if r.code == Code::InvalidString));

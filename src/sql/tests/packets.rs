@@ -124,6 +124,12 @@ fn sessions_beyond_what_is_supported_are_refused_on_protected_tables_only() {
     assert_eq!(gbk(b"SELECT '\xbf\\' , email FROM users -- '"), "CharacterSet");
     assert_eq!(gbk(b"SELECT '\xbf\\' , email FROM orders"), "scrub");
     assert_eq!(gbk(b"PREPARE s FROM '\xbf'"), "CharacterSet");
+    let in_gbk = |sql: &[u8]| verdict_in(sql, |ctx| ctx.character_set_client = Charset::from_name("gbk"));
+    assert_eq!(in_gbk(b"SELECT '\xbf\\' , email FROM users -- '"), "plan");
+    assert_eq!(in_gbk(b"SELECT '\xbf\\' , email FROM orders -- '"), "pass");
+    let swe7 = |sql: &[u8]| verdict_in(sql, |ctx| ctx.character_set_client = Charset::from_name("swe7"));
+    assert_eq!(swe7(b"SELECT email FROM users WHERE note = '}'"), "plan");
+    assert_eq!(swe7(b"SELECT id ^ 1 FROM users"), "MalformedText");
     let oracle = |sql: &str| verdict_in(sql.as_bytes(), |ctx| ctx.sql_mode.unsupported = true);
     assert_eq!(oracle("SELECT email FROM users"), "UnsupportedSqlMode");
     assert_eq!(oracle("SELECT 1"), "pass");

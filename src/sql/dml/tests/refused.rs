@@ -209,7 +209,9 @@ fn values_that_only_the_server_knows_are_refused() {
         (Code::Expression, "UPDATE users SET email = LOWER(email)"),
         (Code::MixedBranches, "UPDATE users SET email = IF(id = 1, email, note)"),
         (Code::LiteralKind, "INSERT INTO users (email) VALUES (1e3)"),
-        (Code::LiteralKind, "INSERT INTO users (email) VALUES (x'ff')"),
+        (Code::InvalidString, "INSERT INTO users (email) VALUES (x'ff')"),
+        (Code::InvalidString, "INSERT INTO users (email) VALUES (_gbk x'ff')"),
+        (Code::InvalidString, "INSERT INTO users (email) VALUES (N'\u{1f600}')"),
         (Code::LiteralKind, "INSERT INTO users (email) VALUES (_ucs2'ab')"),
         (Code::LiteralKind, "INSERT INTO users (email) VALUES (-0.0)"),
     ]);
