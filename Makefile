@@ -1,5 +1,5 @@
 # `make demo` shows what Sealwire does; `make test` proves it. `make` alone lists everything.
-.PHONY: help demo test lint lint-deploy bench canary servers-start servers-stop
+.PHONY: help demo test lint lint-deploy bench canary servers-start servers-stop clients
 
 SHELL := /bin/bash
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -34,3 +34,6 @@ servers-stop: ## stop them
 
 canary: ## the leak oracle: a corpus of statements on protected tables against an unprotected twin; ARGS="--limit 1000"
 	tests/canary/run.sh $(ARGS)
+
+clients: ## other people's drivers, directly and through the proxy, compared; ARGS="--server mysql php" runs some
+	tests/clients/run.sh $(ARGS)

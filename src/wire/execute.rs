@@ -125,7 +125,9 @@ impl Execute {
             }
             execute.parse_values(&mut reader, nulls, long_data)?;
         }
-        match reader.is_empty() {
+        // Servers do not look behind a statement without parameters, and some clients (MariaDB Connector/Node.js)
+        // always send new_params_bound there. What is not read is not sent on where the packet is written anew.
+        match reader.is_empty() || supplied == 0 {
             true => Ok(execute),
             false => Err(Malformed("COM_STMT_EXECUTE: bytes after the last parameter")),
         }
@@ -320,6 +322,11 @@ mod tests {
         let flagged = b"\x17\x01\0\0\0\x08\x01\0\0\0\x00";
         assert_eq!(Execute::parse(flagged, 0, &[], true, |_| false).unwrap().encode(flagged, &[]), flagged);
         assert!(Execute::parse(&flagged[..10], 0, &[], true, |_| false).is_err());
+        // new_params_bound without parameters, as MariaDB Connector/Node.js sends it.
+        let superfluous = b"\x17\x01\0\0\0\x00\x01\0\0\0\x01";
+        assert_eq!(Execute::parse(superfluous, 0, &[], false, |_| false).unwrap().encode(superfluous, &[]), bare);
+        let one = [&encode(1, &[(TEXT, OutParam::String(b"x"))])[..], &[1]].concat();
+        assert!(Execute::parse(&one, 1, &[], false, |_| false).is_err());
         // Bound types that are left out: no names either.
         let again = b"\x17\x01\0\0\0\x08\x01\0\0\0\x01\x00\x00\x03abc";
         let execute = Execute::parse(again, 1, &[TEXT], true, |_| false).unwrap();

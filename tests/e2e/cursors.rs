@@ -173,6 +173,25 @@ on_every_server! {
         assert_eq!(seen[0].last().unwrap()[1].as_deref(), Some("42"));
     }
 
+    // MariaDB Connector/Node.js sends new_params_bound for statements without parameters, too.
+    async fn what_follows_an_execution_without_parameters_is_not_looked_at(backend: Backend) {
+        let (schema, proxy) = tables(&backend).await;
+        let mut raw = Raw::through(&proxy, &schema, caps::USUAL | caps::DEPRECATE_EOF).await;
+        fill(&mut raw).await;
+        for statement in ["SELECT id, email FROM {t} ORDER BY id", "INSERT INTO {t} (id, email) VALUES (90, 'x')"] {
+            let mut outcomes = Vec::new();
+            for table in ["sealed", "plain"] {
+                let p = prepare(&mut raw, statement, table).await;
+                let superfluous = [&raw.execute_payload(p.id, 0, &[])[..], &[1]].concat();
+                raw.send(&superfluous).await;
+                outcomes.push(told(&raw.results().await));
+            }
+            assert_eq!(outcomes[0], outcomes[1], "{statement}");
+        }
+        let stored = raw.one("SELECT email FROM sealed WHERE id IN (3, 90) ORDER BY id").await.text();
+        assert_eq!(stored, [[Some("e".repeat(9))], [Some("x".into())]]);
+    }
+
     async fn multiple_results_and_their_ends_are_the_servers(backend: Backend) {
         let (schema, proxy) = tables(&backend).await;
         let mut direct = schema.direct().await;
