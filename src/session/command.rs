@@ -189,6 +189,11 @@ impl Session {
                 return Ok(Next::Close);
             }
             COM_QUERY => self.query().await?,
+            COM_FIELD_LIST => {
+                let catalog = self.shared.catalog.current();
+                self.forward_command().await?;
+                self.relay(Answer::Definitions, View::Fields { catalog: &catalog }).await?;
+            }
             COM_STMT_PREPARE => self.prepare().await?,
             COM_STMT_EXECUTE => self.execute().await?,
             COM_STMT_FETCH => self.fetch().await?,

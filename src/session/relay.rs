@@ -9,6 +9,9 @@ use super::command::Session;
 use super::error::{SessionError, sealwire_error};
 use super::rows::{Opening, RowFormat};
 use super::{scrub, typed};
+use crate::catalog::{ServerFlavor, Snapshot};
+use crate::config::TableName;
+use crate::seal::types::LogicalType;
 use crate::sql::load_data::LoadPlan;
 use crate::sql::{RefusalCode, ResultColumn, ResultRoles};
 use crate::wire::Malformed;
@@ -34,6 +37,8 @@ pub enum View<'a> {
     Roles { results: &'a [ResultRoles], format: RowFormat },
     /// The answer to COM_STMT_PREPARE: definitions without rows.
     Prepared { roles: &'a ResultRoles },
+    /// The answer to COM_FIELD_LIST: definitions of a table's columns.
+    Fields { catalog: &'a Snapshot },
     /// Rows of a cursor: the column types are known from the execution.
     Cursor { roles: &'a ResultRoles, types: &'a [u8] },
     /// Rows that may quote sealed values (SHOW WARNINGS).
@@ -212,10 +217,18 @@ impl Session {
         let definition = ColumnDefinition::parse(payload)?;
         let index = relay.relayed.column_types.len();
         relay.relayed.column_types.push(definition.column_type);
+        if let View::Fields { catalog } = relay.view {
+            return match logical_of(catalog, &definition) {
+                Some(logical) => {
+                    Ok(Some(with_fixed(payload, typed::restore(&logical, definition.fixed(), catalog.version.flavor))?))
+                }
+                None => Ok(None),
+            };
+        }
         let Some(columns) = relay.roles().or_else(|| relay.prepared_roles()) else { return Ok(None) };
         let Some(column) = columns.get(index) else { return Ok(None) };
         if relay.roles().is_none() {
-            return restored(column, &definition, payload);
+            return restored(column, &definition, payload, self.shared.catalog.current().version.flavor);
         }
         if column.name.as_ref().is_some_and(|name| !same_name(name, definition.name)) {
             self.abort_stale(relay);
@@ -226,7 +239,7 @@ impl Session {
                 None => self.abort_stale(relay),
             }
         }
-        restored(column, &definition, payload)
+        restored(column, &definition, payload, self.shared.catalog.current().version.flavor)
     }
 
     /// The result is not what the plan says: the schema changed in between.
@@ -337,9 +350,17 @@ fn restored(
     column: &ResultColumn,
     definition: &ColumnDefinition<'_>,
     payload: &[u8],
+    flavor: ServerFlavor,
 ) -> Result<Option<Vec<u8>>, SessionError> {
     let Some(logical) = column.open.as_ref().and_then(|open| open.logical.as_ref()) else { return Ok(None) };
-    Ok(Some(with_fixed(payload, typed::restore(logical, definition.fixed()))?))
+    Ok(Some(with_fixed(payload, typed::restore(logical, definition.fixed(), flavor))?))
+}
+
+/// The declared type of a base table's column.
+fn logical_of(catalog: &Snapshot, definition: &ColumnDefinition<'_>) -> Option<LogicalType> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let table = catalog.table(&TableName::new(text(definition.schema), text(definition.org_table))).flatten()?;
+    table.column(&text(definition.org_name))?.protected.as_ref()?.logical.clone()
 }
 
 fn same_name(expected: &str, got: &[u8]) -> bool {

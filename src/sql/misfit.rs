@@ -33,6 +33,12 @@ pub fn misfit(column: &ProtectedColumn, problem: Problem, row: u32) -> Refusal {
             (Code::IncorrectTime, format!("Incorrect {kind} value for column '{name}' at row {row}"))
         }
         Problem::TooLong => (Code::TooLongForType, format!("Data too long for column '{name}' at row {row}")),
+        Problem::InvalidJson => {
+            (Code::InvalidJson, format!("Invalid JSON text in value for column '{name}' at row {row}"))
+        }
+        Problem::JsonConstraint => {
+            (Code::JsonConstraint, format!("CONSTRAINT `{}.{name}` failed for {}", column.table.table, column.table))
+        }
         Problem::Uncertain(what) => {
             let declared = column.logical.as_ref().map_or_else(|| "its type".to_owned(), ToString::to_string);
             (Code::UncertainConversion, format!("{what}, given to {}.{name} ({declared}) at row {row}", column.table))

@@ -297,6 +297,12 @@ codes! {
     NotOfType = 1813, 1815, "HY000", "An opened value is not of the column's declared type",
         "It was sealed before the column had its `type:`, or under another one.",
         "correct `type:`, or write the value anew";
+    InvalidJson = 1814, 3140, "22032", "A value that is not JSON",
+        "MySQL's own error for `type: json`; the value itself is not quoted.",
+        "give a valid JSON text";
+    JsonConstraint = 1815, 4025, "23000", "A value that is not JSON, on MariaDB",
+        "MariaDB's own error for `type: json`, which is a CHECK there.",
+        "give a valid JSON text";
 
     // 19xx: keys, and values that do not open; `keys::KeyError` says them.
     NotSealed = 1901, 1815, "HY000", "A value in a protected column is not sealed",
@@ -392,7 +398,13 @@ impl RefusalCode {
     fn is_servers_own(self) -> bool {
         matches!(
             self,
-            Self::OutOfRange | Self::IncorrectValue | Self::DataTruncated | Self::IncorrectTime | Self::TooLongForType
+            Self::OutOfRange
+                | Self::IncorrectValue
+                | Self::DataTruncated
+                | Self::IncorrectTime
+                | Self::TooLongForType
+                | Self::InvalidJson
+                | Self::JsonConstraint
         )
     }
 

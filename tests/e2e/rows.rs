@@ -33,6 +33,7 @@ const TYPES: &[(&str, [&str; 3])] = &[
     ("longblob", ["x'00ff'", "''", "REPEAT"]),
     ("enum('a','b')", ["'a'", "'a'", "'b'"]),
     ("set('a','b')", ["'a,b'", "''", "'b'"]),
+    ("json", ["'{\"a\": 1}'", "'[]'", "'\"é\"'"]),
     ("bit(12)", ["b'101'", "0", "4095"]),
 ];
 
@@ -222,6 +223,28 @@ on_every_server! {
             // MariaDB keeps a cursor's rows in a table, which has fewer columns.
             let cursor = !backend.is_mariadb() || count < 4096;
             compare(&proxy, &schema, &format!("SELECT {} FROM {{t}} AS t ORDER BY id", list(count)), cursor).await;
+        }
+    }
+
+    async fn the_columns_of_a_table_are_listed_as_declared(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let proxy = tables(&schema).await;
+        for eof in [0, caps::DEPRECATE_EOF] {
+            let mut through = Raw::through(&proxy, &schema, caps::USUAL | eof).await;
+            let mut directly = Raw::directly(&schema, caps::USUAL | eof).await;
+            for wildcard in ["", "%", "p1%", "nothing"] {
+                let mut listed = Vec::new();
+                for (raw, table) in [(&mut through, "sealed"), (&mut directly, "twin")] {
+                    raw.send(&[&[0x04], table.as_bytes(), &[0], wildcard.as_bytes()].concat()).await;
+                    let (columns, end, error) = raw.rows().await;
+                    assert!(end.is_some() && error.is_none(), "{table}: {error:?}");
+                    let all = 2 * TYPES.len() + OTHERS.len() + 1;
+                    assert!(columns.len() == all || !matches!(wildcard, "" | "%"), "{} columns", columns.len());
+                    listed.push(told(&columns, &[]));
+                }
+                let (twin, sealed) = (listed.pop().unwrap(), listed.pop().unwrap());
+                assert_same(&sealed, &twin, wildcard);
+            }
         }
     }
 }

@@ -142,6 +142,7 @@ fn base(name: &str, arguments: Option<&str>, unsigned: bool) -> Result<LogicalTy
         "blob" => none(LogicalType::Blob(Size::Plain)),
         "mediumblob" => none(LogicalType::Blob(Size::Medium)),
         "longblob" => none(LogicalType::Blob(Size::Long)),
+        "json" => none(LogicalType::Json),
         "enum" => Ok(LogicalType::Enum(members(arguments, 65_535)?)),
         "set" => {
             let members = members(arguments, 64)?;
@@ -249,6 +250,7 @@ mod tests {
             "enum('a','it''s','')",
             "set('a','b')",
             "bit(9)",
+            "json",
         ] {
             assert_eq!(parse(text).to_string(), text);
         }

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Content, DateTime, LogicalType, Time, bit, float, integer, members, strings, temporal};
+use super::{Content, DateTime, LogicalType, Time, bit, float, integer, json, members, strings, temporal};
 use crate::catalog::ServerFlavor;
 
 /// A value on its way into a column, before conversion.
@@ -58,6 +58,10 @@ pub enum Problem {
     IncorrectTime(&'static str),
     /// 1406.
     TooLong,
+    /// 3140, MySQL's; in every mode.
+    InvalidJson,
+    /// 4025, MariaDB's: the CHECK that comes with the type; in every mode.
+    JsonConstraint,
     /// Sealwire does not know for sure what the server would store: what it is.
     Uncertain(&'static str),
 }
@@ -111,11 +115,13 @@ pub fn fit(logical: &LogicalType, input: &Input, rules: Rules) -> Result<Zeroizi
         | LogicalType::Binary(_)
         | LogicalType::Varbinary(_)
         | LogicalType::Blob(_) => strings::string(logical, input, rules),
+        LogicalType::Json => json::json(input, rules),
         LogicalType::Enum(all) => members::one(all, input, rules),
         LogicalType::Set(all) => members::some(all, input),
         LogicalType::Bit(bits) => bit::bit(*bits, input),
     };
     match (fitting.problem, fitting.value, rules.bad) {
+        (Some(problem @ (Problem::InvalidJson | Problem::JsonConstraint)), _, _) => Err(problem),
         (None, Some(value), _) | (Some(_), Some(value), BadValue::Clip) => Ok(value),
         (Some(problem @ Problem::Uncertain(_)), _, _) | (Some(problem), _, BadValue::Error) => Err(problem),
         (Some(_), _, BadValue::Refuse) => Err(Problem::Uncertain(

@@ -13,6 +13,7 @@ mod find;
 mod fit;
 mod float;
 mod integer;
+mod json;
 mod members;
 mod strings;
 mod temporal;
@@ -60,6 +61,7 @@ pub enum LogicalType {
     /// Bytes.
     Varbinary(u32),
     Blob(Size),
+    Json,
     Enum(Vec<String>),
     Set(Vec<String>),
     /// Bits, 1 to 64.
@@ -127,7 +129,9 @@ impl Size {
 impl LogicalType {
     pub fn content(&self) -> Content {
         match self {
-            Self::Char(_) | Self::Varchar(_) | Self::Text(_) | Self::Enum(_) | Self::Set(_) => Content::Characters,
+            Self::Char(_) | Self::Varchar(_) | Self::Text(_) | Self::Json | Self::Enum(_) | Self::Set(_) => {
+                Content::Characters
+            }
             Self::Binary(_) | Self::Varbinary(_) | Self::Blob(_) | Self::Bit(_) => Content::Bytes,
             _ => Content::Ascii,
         }
@@ -142,6 +146,7 @@ impl LogicalType {
             Self::DateTime { fraction } => DateTime::default().text(*fraction).into_bytes(),
             Self::Time { fraction } => Time::default().text(*fraction).into_bytes(),
             Self::Year => b"0000".to_vec(),
+            Self::Json => b"null".to_vec(),
             Self::Binary(length) => vec![0; usize::try_from(*length).unwrap_or(0)],
             Self::Enum(members) => members.first().map(|member| member.clone().into_bytes()).unwrap_or_default(),
             Self::Bit(bits) => vec![0; usize::from(bits.div_ceil(8))],
@@ -166,6 +171,7 @@ impl LogicalType {
             Self::Year => 4,
             Self::Char(n) | Self::Varchar(n) | Self::Binary(n) | Self::Varbinary(n) => u64::from(*n),
             Self::Text(size) | Self::Blob(size) => size.limit(),
+            Self::Json => Size::Long.limit(),
             Self::Enum(members) => members.iter().map(|member| member.len() as u64).max().unwrap_or(0),
             Self::Set(members) => members.iter().map(|member| member.len() as u64 + 1).sum::<u64>().saturating_sub(1),
             Self::Bit(bits) => u64::from(bits.div_ceil(8)),
@@ -193,6 +199,7 @@ impl LogicalType {
             Self::Year => text.is_some_and(|text| text.len() == 4 && text.parse().is_ok_and(integer::is_year)),
             Self::Char(n) | Self::Varchar(n) => text.is_some_and(|text| text.chars().count() as u64 <= u64::from(*n)),
             Self::Text(size) => text.is_some() && plain.len() as u64 <= size.limit(),
+            Self::Json => text.is_some_and(json::is_json),
             Self::Binary(n) => plain.len() as u64 == u64::from(*n),
             Self::Varbinary(n) => plain.len() as u64 <= u64::from(*n),
             Self::Blob(size) => plain.len() as u64 <= size.limit(),
@@ -229,6 +236,7 @@ impl fmt::Display for LogicalType {
             Self::Binary(n) => write!(f, "binary({n})"),
             Self::Varbinary(n) => write!(f, "varbinary({n})"),
             Self::Blob(size) => write!(f, "{}blob", size.prefix()),
+            Self::Json => f.write_str("json"),
             Self::Enum(members) => write!(f, "enum({})", members::list(members)),
             Self::Set(members) => write!(f, "set({})", members::list(members)),
             Self::Bit(bits) => write!(f, "bit({bits})"),

@@ -188,6 +188,9 @@ fn end(rest: &str) -> Option<bool> {
 }
 
 fn ended(rest: &str, moment: Moment) -> Read {
+    if rest.starts_with(['e', 'E']) {
+        return Read::Unsure(FORM);
+    }
     match end(rest) {
         Some(false) => Read::Value(moment),
         Some(true) => Read::Trailed(moment),
@@ -411,6 +414,9 @@ fn read_time_text(text: &str, rules: Rules) -> ReadTime {
     }
     let (micros, up) = cursor.fraction();
     time.micros = micros;
+    if cursor.0.starts_with(['e', 'E']) {
+        return Err("a number with an exponent for a TIME");
+    }
     time.hours += days * 24;
     match end(cursor.0) {
         Some(trailed) => Ok(Some((time, up, trailed))),

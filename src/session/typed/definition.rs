@@ -1,5 +1,6 @@
 //! The column definition that the application sees in place of the stored column's.
 
+use crate::catalog::ServerFlavor;
 use crate::seal::types::LogicalType;
 use crate::sql::Charset;
 use crate::wire::column::{Fixed, types};
@@ -21,8 +22,9 @@ const BINARY_COLLATION: u16 = 63;
 const NOT_FIXED: u8 = 31;
 
 /// What a server says of a column of this type where it says `stored` of the column that holds the
-/// sealed values. The same on MariaDB 10.11, MariaDB 11.8 and MySQL 9.7.
-pub fn restore(logical: &LogicalType, stored: Fixed) -> Fixed {
+/// sealed values. The same on MariaDB 10.11, MariaDB 11.8 and MySQL 9.7, but for JSON, which is a LONGTEXT on
+/// MariaDB.
+pub fn restore(logical: &LogicalType, stored: Fixed, flavor: ServerFlavor) -> Fixed {
     let unsigned = |unsigned: bool| if unsigned { flags::UNSIGNED } else { 0 };
     let fraction = |digits: u8| if digits == 0 { 0 } else { u32::from(digits) + 1 };
     let characters = u64::from(Charset::from_collation_id(stored.character_set).longest());
@@ -52,6 +54,10 @@ pub fn restore(logical: &LogicalType, stored: Fixed) -> Fixed {
         LogicalType::Binary(length) => (types::STRING, u64::from(*length), flags::BINARY, 0),
         LogicalType::Varbinary(length) => (types::VAR_STRING, u64::from(*length), flags::BINARY, 0),
         LogicalType::Blob(size) => (types::BLOB, size.limit(), flags::BLOB | flags::BINARY, 0),
+        LogicalType::Json => {
+            let column_type = if flavor == ServerFlavor::MySql { types::JSON } else { types::BLOB };
+            (column_type, u64::from(u32::MAX), flags::BLOB | flags::BINARY, 0)
+        }
         LogicalType::Enum(members) => {
             let longest = members.iter().map(|member| member.chars().count()).max().unwrap_or(0);
             (types::STRING, longest as u64 * characters, flags::ENUM, 0)
@@ -64,6 +70,7 @@ pub fn restore(logical: &LogicalType, stored: Fixed) -> Fixed {
     };
     Fixed {
         character_set: match logical.content() {
+            _ if column_type == types::JSON => BINARY_COLLATION,
             crate::seal::types::Content::Characters => stored.character_set,
             _ => BINARY_COLLATION,
         },

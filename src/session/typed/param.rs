@@ -20,7 +20,7 @@ pub fn input(logical: &LogicalType, kind: ParamType, bytes: &[u8], style: Style)
         Ok(number::text_of(kind, bytes, style)?.map(|text| Input::Text(Zeroizing::new(text))))
     };
     let string = matches!(logical.content(), Content::Characters | Content::Bytes)
-        && !matches!(logical, LogicalType::Enum(_) | LogicalType::Set(_) | LogicalType::Bit(_));
+        && !matches!(logical, LogicalType::Json | LogicalType::Enum(_) | LogicalType::Set(_) | LogicalType::Bit(_));
     let narrow = match logical {
         LogicalType::Char(n) | LogicalType::Varchar(n) | LogicalType::Binary(n) | LogicalType::Varbinary(n) => {
             *n < WIDE
@@ -39,6 +39,10 @@ pub fn input(logical: &LogicalType, kind: ParamType, bytes: &[u8], style: Style)
         types::DATE | types::NEWDATE => Input::Date(datetime(&mut reader)?),
         types::DATETIME | types::TIMESTAMP => Input::DateTime(datetime(&mut reader)?),
         types::TIME => Input::Time(time(&mut reader)?),
+        // MySQL makes no JSON of a binary string.
+        types::TINY_BLOB..=types::BLOB if *logical == LogicalType::Json && style == Style::MySql => {
+            Input::Bytes(Zeroizing::new(bytes.to_vec()))
+        }
         types::DECIMAL | types::NEWDECIMAL if !string => match std::str::from_utf8(bytes) {
             Ok(text) => Input::Decimal(Zeroizing::new(text.to_owned())),
             Err(_) => return Err(Malformed(WHAT)),

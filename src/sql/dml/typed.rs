@@ -11,7 +11,7 @@ use super::value::{Constant, Prefix};
 use super::why;
 use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
 use crate::seal::Plaintext;
-use crate::seal::types::{BadValue, Input, Rules, find, fit};
+use crate::seal::types::{BadValue, Input, LogicalType, Rules, find, fit};
 use crate::sql::Refusal;
 use crate::sql::lex::{Token, TokenKind};
 use crate::sql::misfit::{misfit, rules};
@@ -76,6 +76,10 @@ impl Planner<'_> {
         column: &Arc<ProtectedColumn>,
     ) -> Result<(Range<usize>, Input), Refusal> {
         let source = token.text(self.source.text());
+        // MySQL makes no JSON of a binary string.
+        if column.logical == Some(LogicalType::Json) && matches!(constant.prefix, Some(Prefix::Introducer(_))) {
+            return Err(why::literal(column, "a string with an introducer"));
+        }
         match (token.kind, constant.prefix) {
             (TokenKind::String, None | Some(Prefix::Introducer(_))) => {
                 let (span, bytes) = self.string(index, constant.prefix, column)?;
