@@ -1,8 +1,11 @@
 //! The configuration file into [`Config`]: every section but `tables`, defaults and cross-checks.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::error::ConfigErrors;
 use super::model::*;
@@ -15,6 +18,7 @@ const TOP: Keys = Keys {
     path: "",
     names: &[
         "listen",
+        "proxy_protocol",
         "tls",
         "compression",
         "backend",
@@ -27,6 +31,7 @@ const TOP: Keys = Keys {
     ],
     later: &[],
 };
+const PROXY_PROTOCOL: Keys = Keys { path: "proxy_protocol", names: &["accept", "send"], later: &[] };
 const TLS: Keys = Keys { path: "tls", names: &["mode", "cert", "key"], later: &[] };
 const BACKEND: Keys = Keys { path: "backend", names: &["address", "tls", "control", "connect_timeout"], later: &[] };
 const BACKEND_TLS: Keys = Keys { path: "backend.tls", names: &["mode", "ca", "cert", "key"], later: &[] };
@@ -53,7 +58,7 @@ const KMS: Keys = Keys {
 const CACHE: Keys = Keys { path: "kms.cache", names: &["ttl", "max_stale"], later: &[] };
 const CATALOG: Keys = Keys { path: "catalog", names: &["max_age"], later: &[] };
 
-pub(super) const SECTIONS: &[Keys] = &[TOP, TLS, BACKEND, BACKEND_TLS, CONTROL, KMS, CACHE, CATALOG];
+pub(super) const SECTIONS: &[Keys] = &[TOP, PROXY_PROTOCOL, TLS, BACKEND, BACKEND_TLS, CONTROL, KMS, CACHE, CATALOG];
 
 /// Keys of an encryption context that the proxy sets itself.
 const RESERVED_CONTEXT: [&str; 4] = ["purpose", "table", "key", "column"];
@@ -88,6 +93,7 @@ impl Config {
 fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let top = r.section(root.pos, root, TOP);
     let listen = listen(r, &top);
+    let proxy_protocol = proxy_protocol(r, &top);
     let tls = client_tls(r, &top);
     let compression = compression(r, &top);
     let backend = backend(r, &top);
@@ -111,6 +117,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
         listen,
         tls,
         compression,
+        proxy_protocol,
         backend: backend?,
         kms: kms?,
         vault: vault?,
@@ -163,6 +170,32 @@ fn compression(r: &mut Reader<'_>, top: &Section<'_>) -> Compression {
         }
     }
     compression
+}
+
+fn proxy_protocol(r: &mut Reader<'_>, top: &Section<'_>) -> ProxyProtocol {
+    let Some((key, node)) = top.entry("proxy_protocol") else { return ProxyProtocol::default() };
+    let section = r.section(key.pos, node, PROXY_PROTOCOL);
+    let mut accept = Vec::new();
+    if let Some(node) = section.get("accept") {
+        let items = match &node.value {
+            Value::Sequence(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        for item in items {
+            let Some(text) = r.text(item, "accept") else { continue };
+            match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(network) => accept.push(network),
+                Err(_) => r.problem(
+                    item.pos,
+                    "this is not a network that load balancers connect from",
+                    "write an address with a prefix length, 10.0.0.0/8 or fd00::/8, or a single address",
+                ),
+            }
+        }
+    }
+    let versions = [("none", ProxyHeader::None), ("v1", ProxyHeader::V1), ("v2", ProxyHeader::V2)];
+    let send = r.choice(&section, "send", &versions).unwrap_or_default();
+    ProxyProtocol { accept, send }
 }
 
 fn client_tls(r: &mut Reader<'_>, top: &Section<'_>) -> ClientTls {

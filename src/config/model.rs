@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use crate::seal::types::LogicalType;
@@ -55,6 +56,7 @@ pub struct Config {
     pub tls: ClientTls,
     /// What clients may ask for; none by default.
     pub compression: Compression,
+    pub proxy_protocol: ProxyProtocol,
     pub backend: Backend,
     pub kms: Kms,
     /// The table of wrapped data keys in the backend, `sealwire.data_keys` by default.
@@ -78,6 +80,23 @@ pub enum ListenAddress {
 pub struct Compression {
     pub zlib: bool,
     pub zstd: bool,
+}
+
+/// The PROXY protocol, which tells a client's address to who is connected to in its place.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyProtocol {
+    /// Networks of load balancers: a connection from them begins with a header, others never do.
+    pub accept: Vec<IpNet>,
+    /// The header that the server gets, which must be set to take it.
+    pub send: ProxyHeader,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyHeader {
+    #[default]
+    None,
+    V1,
+    V2,
 }
 
 /// TLS towards the clients.

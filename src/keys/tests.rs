@@ -20,6 +20,7 @@ type Rows = Arc<Mutex<Vec<VaultRow>>>;
 fn config(folder: &Path) -> Config {
     Config {
         listen: Vec::new(),
+        proxy_protocol: crate::config::ProxyProtocol::default(),
         tls: ClientTls { mode: ClientTlsMode::Disabled, cert: None, key: None },
         backend: Backend {
             address: BackendAddress::Tcp("127.0.0.1".into(), 1),

@@ -4,6 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::Shared;
+use super::connect::LARGEST_HANDSHAKE;
 use super::error::{SessionError, sealwire_error};
 use super::leg::Leg;
 use crate::sql::RefusalCode;
@@ -138,7 +139,11 @@ impl Exchange {
         server: &mut Leg,
         password: bool,
     ) -> Result<(), SessionError> {
-        let payload = Zeroizing::new(client.read_packet().await?);
+        // A client that takes too long is the server's to judge: it closes, with an ERR or without one.
+        let payload = tokio::select! {
+            payload = client.read_packet_of(LARGEST_HANDSHAKE) => Zeroizing::new(payload?),
+            read = server.fill() => return if read? == 0 { Err(SessionError::Closed) } else { Ok(()) },
+        };
         let caching = self.is(b"caching_sha2_password");
         let sha256 = self.is(b"sha256_password");
         let (from_safe, to_safe) = (client.stream.is_secure(), server.stream.is_secure());
@@ -149,7 +154,7 @@ impl Exchange {
             key.extend_from_slice(shared.rsa()?.public_pem().as_bytes());
             client.put(&key);
             client.flush().await?;
-            let encrypted = client.read_packet().await?;
+            let encrypted = client.read_packet_of(LARGEST_HANDSHAKE).await?;
             let password = shared.rsa()?.decrypt_password(&encrypted, &self.scramble)?;
             server.put(&password);
         } else if (caching || sha256) && from_safe && !to_safe && password && payload.len() > 1 {

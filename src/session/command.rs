@@ -52,6 +52,10 @@ pub async fn serve(shared: Arc<Shared>, socket: Socket) {
     let session = match open(&shared, socket).await {
         Ok(Some(session)) => session,
         Ok(None) => return,
+        Err(error @ SessionError::ProxyHeader { .. }) => {
+            info!("{error}");
+            return;
+        }
         Err(error) => {
             debug!(%error, "connection phase");
             return;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tracing::debug;
@@ -12,6 +13,7 @@ use super::Shared;
 use super::authenticate::must_withhold;
 use super::error::{SessionError, sealwire_error};
 use super::leg::Leg;
+use super::proxy_protocol::{client_addresses, server_header};
 use super::stream::{Socket, Stream};
 use crate::config::{BackendAddress, BackendTlsMode, ClientTlsMode, Compression};
 use crate::sql::RefusalCode;
@@ -24,7 +26,7 @@ use crate::wire::handshake::{Greeting, HandshakeResponse};
 /// How long a client may take from connecting to its handshake response (MySQL's `connect_timeout`).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A handshake response is never larger: attributes are limited to 64 KiB.
-const LARGEST_HANDSHAKE: usize = 256 * 1024;
+pub(super) const LARGEST_HANDSHAKE: usize = 256 * 1024;
 
 /// Both legs, after the client's handshake response went to the server.
 pub struct Connected {
@@ -41,10 +43,15 @@ pub struct Connected {
 }
 
 /// Connects to the server and carries the session to the point where authentication goes back and forth.
-pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, SessionError> {
+pub async fn connect(shared: &Shared, mut client: Socket) -> Result<Connected, SessionError> {
+    let addresses = client_addresses(&shared.config.proxy_protocol, &mut client).await?;
     let mut client = Leg::new(Stream::Plain(client));
     let mut server = match dial(shared).await {
-        Ok(socket) => Leg::new(Stream::Plain(socket)),
+        Ok(mut socket) => {
+            // The first bytes of a connection; the server says first what it thinks of them, then its greeting.
+            socket.write_all(&server_header(shared.config.proxy_protocol.send, addresses)).await?;
+            Leg::new(Stream::Plain(socket))
+        }
         Err(reason) => {
             return refuse(&mut client, RefusalCode::DatabaseUnreachable, reason).await;
         }
@@ -106,6 +113,7 @@ pub async fn connect(shared: &Shared, client: Socket) -> Result<Connected, Sessi
     server.flush().await?;
     debug!(
         connection = greeting.connection_id,
+        client = %addresses.map_or_else(|| "unix socket".to_owned(), |addresses| addresses.source.to_string()),
         client_tls = client.stream.is_tls(),
         server_tls = server.stream.is_tls(),
         compression = ?compression

@@ -14,12 +14,15 @@ pub enum SessionError {
     /// The peer closed the connection.
     #[error("connection closed")]
     Closed,
-    #[error("a packet of more than 1 GiB")]
+    /// Beyond 1 GiB, or beyond what the connection phase needs.
+    #[error("a packet is too large")]
     TooLarge,
     #[error(transparent)]
     Protocol(#[from] Malformed),
     #[error("authentication: {0}")]
     Authentication(#[from] crate::wire::auth::RsaError),
+    #[error("the connection from {peer} was closed for its PROXY protocol header: {reason} (`proxy_protocol.accept`)")]
+    ProxyHeader { peer: std::net::IpAddr, reason: &'static str },
     /// A refusal before the handshake was done; the client has been told.
     #[error("refused: {0}")]
     Refused(String),

@@ -74,10 +74,17 @@ impl Leg {
     /// Takes the packet at the front, waiting for the rest of it, and joins the pieces of a payload
     /// of 16 MB and more. Checks that sequence ids follow each other.
     pub async fn read_packet(&mut self) -> Result<Vec<u8>, SessionError> {
+        self.read_packet_of(LARGEST_PAYLOAD).await
+    }
+
+    /// As [`Leg::read_packet`]; a payload beyond `limit` is an error before it is read. Cancel safe for
+    /// payloads below 16 MB.
+    pub async fn read_packet_of(&mut self, limit: usize) -> Result<Vec<u8>, SessionError> {
         let mut payload = Vec::new();
         loop {
             let header = loop {
                 match self.peek_header() {
+                    Some(header) if payload.len() + header.length > limit => return Err(SessionError::TooLarge),
                     Some(header) if self.input.len() >= HEADER + header.length => break header,
                     Some(header) => self.input.reserve((HEADER + header.length).saturating_sub(self.input.len())),
                     None => {}
@@ -86,9 +93,6 @@ impl Leg {
                     return Err(SessionError::Closed);
                 }
             };
-            if payload.len() + header.length > LARGEST_PAYLOAD {
-                return Err(SessionError::TooLarge);
-            }
             let packet = self.input.split_to(HEADER + header.length);
             payload.extend_from_slice(packet.get(HEADER..).unwrap_or_default());
             self.sequence = header.sequence.wrapping_add(1);

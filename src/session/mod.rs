@@ -14,6 +14,7 @@ pub mod leg;
 pub mod listen;
 pub mod prepared;
 pub mod protect;
+pub mod proxy_protocol;
 pub mod relay;
 pub mod rows;
 pub mod scrub;

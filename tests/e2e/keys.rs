@@ -21,6 +21,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
         BTreeMap::from([("email".into(), ColumnConfig::default()), ("photo".into(), ColumnConfig::default())]);
     Config {
         listen: Vec::new(),
+        proxy_protocol: sealwire::config::ProxyProtocol::default(),
         tls: ClientTls { mode: ClientTlsMode::Disabled, cert: None, key: None },
         backend: sealwire::config::Backend {
             address: BackendAddress::Tcp(schema.backend.host.clone(), schema.backend.port),

@@ -33,6 +33,7 @@ mod large;
 mod memory;
 mod outages;
 mod parameters;
+mod proxy_protocol;
 mod recover;
 mod refusal;
 mod relay;

@@ -92,7 +92,7 @@ pub(super) static SERVERS: LazyLock<Servers> = LazyLock::new(|| match std::env::
 });
 
 /// Notes that a test is skipped, or fails it when every server is required.
-pub(super) fn missing(what: &str) {
+pub fn missing(what: &str) {
     assert!(
         std::env::var_os("SEALWIRE_TEST_REQUIRE").is_none_or(|value| value.is_empty() || value == "0"),
         "{what} is not running: use `make test`, or tests/support/servers.sh run COMMAND"

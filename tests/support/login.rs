@@ -250,7 +250,8 @@ impl Raw {
                     let mut parts = packet[1..].splitn(2, |byte| *byte == 0);
                     plugin = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
                     let data = parts.next().unwrap_or_default();
-                    self.scramble = data.strip_suffix(&[0]).unwrap_or(data).to_vec();
+                    // 20 bytes and a NUL; ed25519 and parsec have 32 random ones, the last of which may be 0 too.
+                    self.scramble = if data.len() == 21 { data[..20].to_vec() } else { data.to_vec() };
                     let what = if header == 0xFE { "switch to" } else { "next factor" };
                     self.steps.push(format!("{what} {plugin}"));
                     let answer = self.answer(&plugin, password);

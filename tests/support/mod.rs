@@ -29,7 +29,7 @@ mod schema;
 mod stage;
 pub mod stand_in;
 
-pub use backend::{Account, Backend, Server};
+pub use backend::{Account, Backend, Server, missing};
 pub use canary::{assert_no_plaintext, search};
 pub use client::{Answer, Metadata, answer, connect, opts, text_rows};
 pub use kms::{kms_client, moto_endpoint, moto_key};

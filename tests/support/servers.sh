@@ -124,7 +124,8 @@ run_mariadb() {
         printf 'GRANT ALL ON `t\\_%%`.* TO %s@'"'%%'"';\n' app_native app_ed25519 "${@/#/app_}"
     } >"$dir/init.sql"
     for plugin in ed25519 "$@"; do plugins+=(--plugin-load-add="auth_$plugin"); done
-    start_server "$program" "$dir" "${paths[@]}" "${plugins[@]}" --innodb-log-file-size=32M
+    start_server "$program" "$dir" "${paths[@]}" "${plugins[@]}" --innodb-log-file-size=32M \
+        --proxy-protocol-networks=127.0.0.1
 }
 
 start_mysql() {

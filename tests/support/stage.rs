@@ -22,6 +22,8 @@ pub struct Recorded {
 pub struct Act {
     /// Sent instead of the server's greeting, and then closed.
     pub instead_of_greeting: Option<Vec<u8>>,
+    /// Bytes before the handshake response that are recorded and not sent on: a PROXY protocol header.
+    pub header: usize,
     /// After the handshake response of this user, these packets: each but OK and ERR waits for an answer.
     pub user: String,
     pub packets: Vec<Vec<u8>>,
@@ -97,6 +99,9 @@ async fn play(shared: &Shared, index: usize, mut proxy: TcpStream, mut server: T
     if let Some(payload) = instead {
         return write(&mut proxy, 0, &payload).await;
     }
+    let mut header = vec![0; shared.act.lock().unwrap().header];
+    proxy.read_exact(&mut header).await?;
+    shared.recorded.lock().unwrap()[index].from_proxy.extend_from_slice(&header);
     let (_, greeting) = read(&mut server).await?;
     write(&mut proxy, 0, &greeting).await?;
     let (mut sequence, response) = read(&mut proxy).await?;
