@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod explain;
+pub mod keys;
 mod paint;
 pub mod run;
 
@@ -35,6 +36,9 @@ enum Command {
     },
     /// Show what would become of a statement, or of the statements of a log
     Explain(explain::Options),
+    /// Show and change the data keys in the vault: list, rotate, rewrap, retire, shred
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Serve: listen for MySQL clients and relay them to the database
     Run {
         /// The configuration file
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Check { config } => check::check(&config),
         Command::Explain(options) => explain::explain(options),
+        Command::Keys(command) => keys::keys(command),
         Command::Run { config } => run::run(&config),
     };
     match outcome {

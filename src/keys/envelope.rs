@@ -11,7 +11,7 @@ use super::context::EncryptionContext;
 use super::error::KeyError;
 use super::provider::{KmsError, Provider, Runner};
 use super::store::Store;
-use super::vault::{self, PURPOSE_DATA, PURPOSE_SEARCH, STATE_ACTIVE, VaultRow};
+use super::vault::{self, PURPOSE_DATA, PURPOSE_SEARCH, STATE_ACTIVE, STATE_RETIRED, STATE_SHREDDED, VaultRow};
 use crate::config::TableName;
 use crate::seal::DataKey;
 
@@ -172,7 +172,11 @@ impl Envelope {
                 if row.scope != *table {
                     return Err(KeyError::OtherTable { table: table.clone(), id: *id });
                 }
-                self.unwrap(&row, table, PURPOSE_DATA).await
+                let unwrapped = self.unwrap(&row, table, PURPOSE_DATA).await?;
+                if row.state == STATE_RETIRED {
+                    return Err(KeyError::Retired { table: table.clone(), id: *id });
+                }
+                Ok(unwrapped)
             }
             Which::Active(table) => self.newest(table, PURPOSE_DATA, place).await,
             Which::Search(table) => self.newest(table, PURPOSE_SEARCH, place).await,
@@ -202,7 +206,7 @@ impl Envelope {
                 }
                 continue;
             }
-            self.make(table, purpose).await?;
+            self.make(table, purpose, 1, STATE_ACTIVE).await?;
             // Made or lost to another proxy: only what the vault now holds is used.
         }
         Err(KeyError::Vault { detail: format!("no data key could be made for {table}"), retryable: true })
@@ -210,7 +214,7 @@ impl Envelope {
 
     /// Makes a data key and commits it, unless another proxy is first. The key is unwrapped once, for the
     /// MAC, while the row is locked and nobody else sees it.
-    async fn make(&self, table: &str, purpose: &str) -> Result<(), KeyError> {
+    pub(super) async fn make(&self, table: &str, purpose: &str, version: u32, state: &str) -> Result<(), KeyError> {
         self.store.create().await?;
         let id = random_id()?;
         let context = EncryptionContext::data_key(table, id, &self.static_pairs);
@@ -219,8 +223,8 @@ impl Envelope {
             id,
             scope: table.to_owned(),
             purpose: purpose.to_owned(),
-            version: 1,
-            state: STATE_ACTIVE.to_owned(),
+            version,
+            state: state.to_owned(),
             kms_key: wrapped.kms_key,
             context,
             wrapped: wrapped.blob,
@@ -230,11 +234,14 @@ impl Envelope {
         let Some(pending) = self.store.insert(&row).await? else { return Ok(()) };
         let key = self.decrypt(&row).await?;
         pending.commit(id, row.mac_with(&key)?).await?;
-        tracing::info!(table, id, purpose, "made a data key");
+        tracing::info!(table, id, purpose, version, "made a data key");
         Ok(())
     }
 
-    async fn unwrap(&self, row: &VaultRow, table: &str, purpose: &str) -> Result<Unwrapped, KeyError> {
+    pub(super) async fn unwrap(&self, row: &VaultRow, table: &str, purpose: &str) -> Result<Unwrapped, KeyError> {
+        if row.state == STATE_SHREDDED {
+            return Err(KeyError::Shredded { table: table.to_owned() });
+        }
         if !row.belongs_to(table, purpose) {
             return Err(KeyError::VaultRow { id: row.id });
         }
@@ -243,7 +250,7 @@ impl Envelope {
         Ok(Unwrapped { id: row.id, version: row.version, key })
     }
 
-    async fn decrypt(&self, row: &VaultRow) -> Result<DataKey, KeyError> {
+    pub(super) async fn decrypt(&self, row: &VaultRow) -> Result<DataKey, KeyError> {
         let plaintext = self.provider.decrypt(&row.context, &row.wrapped).await.map_err(|error| match error {
             KmsError::InvalidCiphertext => KeyError::VaultRow { id: row.id },
             error => error.into(),

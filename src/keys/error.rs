@@ -56,6 +56,13 @@ pub enum KeyError {
     Vault { detail: String, retryable: bool },
     #[error("the vault holds data keys for {table}, but none of them is active")]
     NoActiveKey { table: String },
+    #[error(
+        "a value in {table} is sealed with data key {id}, which was retired; if the value comes from an old backup, \
+         bring the key back with `sealwire keys retire --undo`, otherwise it was put back by somebody"
+    )]
+    Retired { table: String, id: u32 },
+    #[error("the data keys of {table} were shredded: its values are gone, and none is sealed under this name")]
+    Shredded { table: String },
     #[error("KMS: {0}")]
     Kms(#[from] KmsError),
     #[error(
@@ -87,7 +94,9 @@ impl KeyError {
             | Self::VaultRow { .. }
             | Self::VaultLost { .. }
             | Self::Vault { .. }
-            | Self::NoActiveKey { .. } => Fault::Vault,
+            | Self::NoActiveKey { .. }
+            | Self::Retired { .. }
+            | Self::Shredded { .. } => Fault::Vault,
             Self::Kms(KmsError::Keyring(_) | KmsError::Unsuitable(_) | KmsError::Config(_)) | Self::Config(_) => {
                 Fault::Config
             }
@@ -130,6 +139,8 @@ impl KeyError {
             Self::Kms(KmsError::Config(_)) | Self::Config(_) => "SW-1914",
             Self::Kms(KmsError::Keyring(_)) => "SW-1915",
             Self::Kms(KmsError::Rejected { .. }) => "SW-1916",
+            Self::Retired { .. } => "SW-1917",
+            Self::Shredded { .. } => "SW-1918",
             Self::TooLongForKms { .. } => "SW-1920",
             Self::Empty { .. } => "SW-1921",
             Self::CannotSeal { .. } => "SW-1922",
@@ -207,6 +218,8 @@ mod tests {
             KeyError::VaultLost { table: table() },
             KeyError::Vault { detail: String::new(), retryable: false },
             KeyError::NoActiveKey { table: table() },
+            KeyError::Retired { table: table(), id: 1 },
+            KeyError::Shredded { table: table() },
             KeyError::TooLongForKms { column: column() },
             KeyError::Empty { column: column() },
             KeyError::CannotSeal { column: column(), reason },

@@ -6,6 +6,7 @@ pub mod context;
 mod direct;
 mod envelope;
 pub mod error;
+pub mod life;
 pub mod provider;
 pub mod providers;
 mod report;

@@ -123,6 +123,21 @@ impl Provider {
         }
     }
 
+    /// Wraps with the configured key what that or a previous one wrapped, under the same context. The
+    /// content stays in KMS.
+    pub async fn re_encrypt(&self, context: &EncryptionContext, blob: &[u8]) -> Result<WrappedKey, KmsError> {
+        match self {
+            Self::Aws(aws) => aws.re_encrypt(context, blob).await,
+            Self::Local(local) => {
+                let content = local.decrypt(context, blob)?;
+                Ok(WrappedKey { kms_key: local.key_name(), blob: local.encrypt(context, content.expose())? })
+            }
+            Self::None => Err(no_provider()),
+            #[cfg(test)]
+            Self::Faulty(..) => Err(KmsError::Unavailable("not in these tests".into())),
+        }
+    }
+
     /// Resolves the configured key and checks that it is a symmetric encryption key. The name is as
     /// configured where the account may not describe keys.
     pub async fn describe(&self) -> Result<KeyDescription, KmsError> {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use mysql_async::prelude::*;
 use mysql_async::{Conn, Row, Transaction, TxOpts, Value};
 
@@ -59,6 +61,72 @@ impl Store {
                 found.sort_by_key(|row| std::cmp::Reverse(row.version));
                 Ok(found)
             }
+        }
+    }
+
+    /// Every row, by scope, purpose and version.
+    pub async fn all(&self) -> Result<Vec<VaultRow>, KeyError> {
+        match self {
+            Self::Sql { control, table } => {
+                let sql = format!("SELECT {COLUMNS} FROM {} ORDER BY scope, purpose, version", quoted(table));
+                select(control, &sql, ()).await
+            }
+            #[cfg(test)]
+            Self::Memory(rows) => Ok(rows.lock().unwrap().clone()),
+        }
+    }
+
+    /// Writes state, KMS key, wrapped key and MAC of rows, all or none. False if one of them is no longer as
+    /// it was read: the first of each pair.
+    pub async fn replace(&self, changes: &[(VaultRow, VaultRow)]) -> Result<bool, KeyError> {
+        match self {
+            Self::Sql { control, table } => {
+                let mut transaction = control.pool().start_transaction(TxOpts::default()).await.map_err(failure)?;
+                let sql = format!(
+                    "UPDATE {} SET state = ?, kms_key = ?, wrapped = ?, mac = ? WHERE id = ? AND mac = ? AND state = ?",
+                    quoted(table)
+                );
+                for (old, new) in changes {
+                    let values = (&new.state, &new.kms_key, &new.wrapped, &new.mac, old.id, &old.mac, &old.state);
+                    transaction.exec_drop(&sql, values).await.map_err(failure)?;
+                    if transaction.affected_rows() != 1 {
+                        transaction.rollback().await.map_err(failure)?;
+                        return Ok(false);
+                    }
+                }
+                transaction.commit().await.map_err(failure)?;
+                Ok(true)
+            }
+            #[cfg(test)]
+            Self::Memory(rows) => {
+                let mut rows = rows.lock().unwrap();
+                for (old, new) in changes {
+                    rows.iter_mut().filter(|row| *row == old).for_each(|row| *row = new.clone());
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// How many values of `columns` of `table` are sealed with the data key `id`. Reads the whole table.
+    pub async fn count_sealed_with(&self, table: &TableName, columns: &[String], id: u32) -> Result<u64, KeyError> {
+        match self {
+            Self::Sql { control, .. } => {
+                let mut conn = connection(control).await?;
+                let counts: Vec<String> = types(&mut conn, table, columns)
+                    .await?
+                    .iter()
+                    .filter_map(|(name, data_type)| sealed_with(&quote(name), data_type, id))
+                    .map(|condition| format!("COALESCE(SUM({condition}), 0)"))
+                    .collect();
+                if counts.is_empty() {
+                    return Ok(0);
+                }
+                let sql = format!("SELECT CAST({} AS UNSIGNED) FROM {}", counts.join(" + "), quoted(table));
+                Ok(conn.query_first(sql).await.map_err(failure)?.unwrap_or(0))
+            }
+            #[cfg(test)]
+            Self::Memory(_) => Ok(0),
         }
     }
 
@@ -170,17 +238,9 @@ impl Store {
         match self {
             Self::Sql { control, .. } => {
                 let mut conn = connection(control).await?;
-                let known: Vec<(String, String)> = conn
-                    .exec(
-                        "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS \
-                         WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-                        (&table.schema, &table.table),
-                    )
-                    .await
-                    .map_err(failure)?;
-                let conditions: Vec<String> = known
+                let conditions: Vec<String> = types(&mut conn, table, columns)
+                    .await?
                     .iter()
-                    .filter(|(name, _)| columns.iter().any(|column| column.to_lowercase() == name.to_lowercase()))
                     .filter_map(|(name, data_type)| looks_sealed(&quote(name), data_type, purpose))
                     .collect();
                 if conditions.is_empty() {
@@ -232,6 +292,43 @@ fn table_definition(table: &TableName) -> String {
 ) ENGINE=InnoDB COMMENT='Wrapped data keys of Sealwire: values cannot be opened without these rows'",
         quoted(table)
     )
+}
+
+/// Those of `columns` that `table` has, with their types.
+async fn types(conn: &mut Conn, table: &TableName, columns: &[String]) -> Result<Vec<(String, String)>, KeyError> {
+    let mut known: Vec<(String, String)> = conn
+        .exec(
+            "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+            (&table.schema, &table.table),
+        )
+        .await
+        .map_err(failure)?;
+    known.retain(|(name, _)| columns.iter().any(|column| column.to_lowercase() == name.to_lowercase()));
+    Ok(known)
+}
+
+/// The condition under which a value of a column of that type is sealed with the data key `id`, padded or
+/// not. In the text form the id's 32 bits are the 21st to 25th character and the first two bits of the 26th.
+fn sealed_with(column: &str, data_type: &str, id: u32) -> Option<String> {
+    let ids = [id, id | crate::seal::format::PADDED];
+    match data_type.to_ascii_lowercase().as_str() {
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => {
+            let prefix = |id: u32| {
+                let text = |rest: u8| STANDARD_NO_PAD.encode([&id.to_be_bytes()[..], &[rest, 0]].concat());
+                // The next byte's upper four bits share the 26th character.
+                let last: String = (0..16u8).filter_map(|four| text(four << 4).chars().nth(5)).collect();
+                let first: String = text(0).chars().take(5).map(|c| format!("[{c}]")).collect();
+                format!("{first}[{last}]")
+            };
+            let either = ids.map(prefix).join("|");
+            Some(format!("{column} REGEXP '(?-i)^pQ.{{18}}({either})'"))
+        }
+        "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+            let [plain, padded] = ids.map(|id| format!("x'{id:08x}'"));
+            Some(format!("(SUBSTRING({column}, 1, 1) = x'a5' AND SUBSTRING({column}, 16, 4) IN ({plain}, {padded}))"))
+        }
+        _ => None,
+    }
 }
 
 /// The condition under which a column of that type looks sealed; `None`: it cannot hold sealed values.

@@ -13,8 +13,16 @@ use crate::seal::derive::{PURPOSE_VAULT_ROW, push_field};
 pub const PURPOSE_DATA: &str = "data";
 /// Of a row whose key makes the nonces of searchable columns; its version is their search version.
 pub const PURPOSE_SEARCH: &str = "search";
-/// Seals new values; any other state only opens.
+/// Opens, and will seal once every proxy has had the time to see it.
+pub const STATE_PENDING: &str = "pending";
+/// Seals new values, and opens. One of a scope and purpose.
 pub const STATE_ACTIVE: &str = "active";
+/// Only opens: a newer version seals.
+pub const STATE_SUPERSEDED: &str = "superseded";
+/// Kept for old backups: neither seals nor opens.
+pub const STATE_RETIRED: &str = "retired";
+/// The wrapped key is gone.
+pub const STATE_SHREDDED: &str = "shredded";
 
 /// As the table holds it.
 #[derive(Clone, PartialEq, Eq)]

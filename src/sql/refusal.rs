@@ -353,6 +353,12 @@ codes! {
     KmsRejected = 1916, 1815, "HY000", "KMS rejects the call",
         "The request was not valid; the message names the error of KMS.",
         "check kms.key and kms.encryption_context";
+    KeyRetired = 1917, 1815, "HY000", "A data key is retired",
+        "No value was sealed with it when it was retired, so one that is comes from an old backup, or was put back.",
+        "bring the key back with `sealwire keys retire --undo` for an old backup; otherwise find out who wrote the value";
+    KeyShredded = 1918, 1815, "HY000", "The data keys were shredded",
+        "`sealwire keys shred` destroyed them on purpose. Backups of the vault still hold them.",
+        "restore the vault's rows if it was a mistake";
     DirectLimit = 1920, 1406, "22001", "The value is longer than KMS encrypts",
         "KMS Encrypt takes 4,096 bytes at most.",
         "shorten the value, or use envelope mode for the column";

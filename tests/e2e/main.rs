@@ -27,6 +27,7 @@ mod cursors;
 mod endings;
 mod explain;
 mod infile;
+mod keylife;
 mod keys;
 mod kms;
 mod large;

@@ -92,6 +92,34 @@ impl AwsProvider {
         Ok(answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner())
     }
 
+    /// Tries the configured key as the source, then the previous ones.
+    pub async fn re_encrypt(&self, context: &EncryptionContext, blob: &[u8]) -> Result<WrappedKey, KmsError> {
+        let settings = &self.0.settings;
+        let mut worst = KmsError::WrongKey;
+        for key in std::iter::once(&settings.key).chain(&settings.previous) {
+            let call = self
+                .client()
+                .await?
+                .re_encrypt()
+                .ciphertext_blob(Blob::new(blob))
+                .source_key_id(key)
+                .set_source_encryption_context(Some(pairs(context)))
+                .destination_key_id(&settings.key)
+                .set_destination_encryption_context(Some(pairs(context)))
+                .send();
+            match observed("ReEncrypt", call).await {
+                Ok(answer) => {
+                    let kms_key = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
+                    let blob = answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner();
+                    return Ok(WrappedKey { kms_key, blob });
+                }
+                Err(error @ KmsError::Unavailable(_)) => return Err(error),
+                Err(error) => worst = graver(worst, error),
+            }
+        }
+        Err(worst)
+    }
+
     /// Tries the configured key, then the previous ones.
     pub async fn decrypt(&self, context: &EncryptionContext, blob: &[u8]) -> Result<Plaintext, KmsError> {
         let settings = &self.0.settings;
