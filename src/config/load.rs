@@ -27,6 +27,7 @@ const TOP: Keys = Keys {
         "catalog",
         "workers",
         "shutdown_grace",
+        "replication",
         "tables",
     ],
     later: &[],
@@ -111,6 +112,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let workers = r.integer(&top, "workers", 1..=1024).and_then(|n| usize::try_from(n).ok()).unwrap_or(cores);
     let grace = Duration::from_secs(20);
     let shutdown_grace = r.duration(&top, "shutdown_grace", Duration::ZERO, Duration::from_secs(3600), grace);
+    let allow_replication = replication(r, &top);
     let mode = kms.as_ref().map_or(KmsMode::Envelope, |kms| kms.mode);
     let tables = tables::tables(r, &top, mode, vault.as_ref());
     Some(Config {
@@ -124,6 +126,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
         catalog: CatalogConfig { max_age },
         workers,
         shutdown_grace,
+        allow_replication,
         tables,
     })
 }
@@ -152,6 +155,19 @@ fn listen(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<ListenAddress> {
         r.problem(node.pos, "`listen` names no address", "for example `listen: [127.0.0.1:3307]`");
     }
     addresses
+}
+
+/// `replication: allow | refuse`.
+fn replication(r: &mut Reader<'_>, top: &Section<'_>) -> bool {
+    let Some(node) = top.get("replication") else { return false };
+    match r.text(node, "replication").as_deref() {
+        Some("allow") => true,
+        Some("refuse") | None => false,
+        Some(_) => {
+            r.problem(node.pos, "`replication` is `allow` or `refuse`", "the default is `refuse`");
+            false
+        }
+    }
 }
 
 fn compression(r: &mut Reader<'_>, top: &Section<'_>) -> Compression {

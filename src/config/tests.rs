@@ -56,6 +56,10 @@ fn a_minimal_file_takes_the_documented_defaults() {
     assert_eq!(config.catalog.max_age.as_secs(), 1);
     assert!(config.workers >= 1);
     assert_eq!(config.shutdown_grace.as_secs(), 20);
+    assert!(!config.allow_replication);
+    assert!(parse(&format!("{MINIMAL}\nreplication: allow\n")).unwrap().allow_replication);
+    let (_, report) = problems(&format!("{MINIMAL}\nreplication: maybe\n"));
+    assert!(report.contains("`allow` or `refuse`"), "{report}");
     assert_eq!(config.tables.len(), 1);
 }
 

@@ -214,6 +214,14 @@ impl Session {
                 }
             }
             COM_CHANGE_USER => return self.change_user().await,
+            COM_REGISTER_SLAVE | COM_BINLOG_DUMP | COM_BINLOG_DUMP_GTID if !self.shared.config.allow_replication => {
+                self.refuse_replication().await?;
+            }
+            COM_BINLOG_DUMP | COM_BINLOG_DUMP_GTID => {
+                if self.replicate().await? {
+                    return Ok(Next::Close);
+                }
+            }
             command => match answer(command) {
                 Some(answer) => {
                     self.forward_command().await?;
@@ -233,6 +241,11 @@ impl Session {
     /// Puts an ERR of the proxy's own; the command it answers has been read whole.
     pub(super) fn answer(&mut self, error: &ErrPacket) {
         self.client.put(&error.encode());
+    }
+
+    /// Puts a packet of the server's as the answer to the present command.
+    pub(super) fn answer_raw(&mut self, payload: &[u8]) {
+        self.client.put(payload);
     }
 
     /// Sends the client's command to the server as it comes, never held whole.

@@ -16,6 +16,7 @@ pub mod prepared;
 pub mod protect;
 pub mod proxy_protocol;
 pub mod relay;
+pub mod replicate;
 pub mod rows;
 pub mod scrub;
 pub mod state;

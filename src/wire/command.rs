@@ -14,6 +14,8 @@ pub const COM_PROCESS_KILL: u8 = 0x0C;
 pub const COM_DEBUG: u8 = 0x0D;
 pub const COM_PING: u8 = 0x0E;
 pub const COM_CHANGE_USER: u8 = 0x11;
+pub const COM_BINLOG_DUMP: u8 = 0x12;
+pub const COM_REGISTER_SLAVE: u8 = 0x15;
 pub const COM_STMT_PREPARE: u8 = 0x16;
 pub const COM_STMT_EXECUTE: u8 = 0x17;
 pub const COM_STMT_SEND_LONG_DATA: u8 = 0x18;
@@ -21,6 +23,7 @@ pub const COM_STMT_CLOSE: u8 = 0x19;
 pub const COM_STMT_RESET: u8 = 0x1A;
 pub const COM_SET_OPTION: u8 = 0x1B;
 pub const COM_STMT_FETCH: u8 = 0x1C;
+pub const COM_BINLOG_DUMP_GTID: u8 = 0x1E;
 pub const COM_RESET_CONNECTION: u8 = 0x1F;
 
 /// The shape of a command's answer.
@@ -51,8 +54,9 @@ pub fn answer(command: u8) -> Option<Answer> {
         COM_STMT_FETCH => Answer::Rows,
         COM_STATISTICS => Answer::String,
         COM_QUIT | COM_STMT_SEND_LONG_DATA | COM_STMT_CLOSE => Answer::Nothing,
-        COM_INIT_DB | COM_REFRESH | COM_SHUTDOWN | COM_PROCESS_KILL | COM_DEBUG | COM_PING | COM_STMT_RESET
-        | COM_SET_OPTION | COM_RESET_CONNECTION => Answer::Short,
+        // COM_BINLOG_DUMP and COM_BINLOG_DUMP_GTID have no end: see `session::replicate`.
+        COM_INIT_DB | COM_REGISTER_SLAVE | COM_REFRESH | COM_SHUTDOWN | COM_PROCESS_KILL | COM_DEBUG | COM_PING
+        | COM_STMT_RESET | COM_SET_OPTION | COM_RESET_CONNECTION => Answer::Short,
         _ => return None,
     })
 }

@@ -1,8 +1,10 @@
 //! Commands other than queries: each is answered as the server answers it directly, or with a clear ERR.
 
+use mysql_async::prelude::Queryable;
+
 use crate::on_every_server;
 use crate::support::raw::Reply;
-use crate::support::{Proxy, Raw, Schema, caps};
+use crate::support::{Account, Proxy, Raw, Schema, caps};
 
 /// Both end-of-rows forms.
 const EOF_FORMS: [u32; 2] = [0, caps::DEPRECATE_EOF];
@@ -42,5 +44,73 @@ on_every_server! {
             }
             assert!(matches!(through.short(&[0x0E]).await, Reply::Ok(_)), "the session goes on");
         }
+    }
+
+    async fn capabilities_that_would_change_answers_are_neither_offered_nor_taken(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let proxy = Proxy::builder(&schema).start();
+        let raw = Raw::through(&proxy, &schema, !(1 << 5 | 1 << 11 | 1 << 20 | 1 << 21 | 1 << 26)).await;
+        assert!(!raw.has(caps::OPTIONAL_RESULTSET_METADATA));
+        assert_eq!(raw.offered_extended, 0, "MariaDB's PROGRESS, bulk, EXTENDED_METADATA, CACHE_METADATA");
+        // COM_STMT_BULK_EXECUTE belongs to one of them.
+        for eof in EOF_FORMS {
+            let mut raw = Raw::through(&proxy, &schema, caps::USUAL | eof).await;
+            let p = raw.prepare("SELECT 1 AS first, 2 AS second").await.unwrap();
+            for _ in 0..2 {
+                // CACHE_METADATA would leave the definitions out the second time.
+                assert_eq!(raw.execute(p.id, &[]).await[0].columns().len(), 2);
+            }
+            let bulk = [&[0xFA][..], &p.id.to_le_bytes(), &[128, 0, 0, 0]].concat();
+            assert!(raw.short(&bulk).await.error().starts_with("1047 (08S01) sealwire SW-2007: "));
+            assert!(matches!(raw.short(&[0x0E]).await, Reply::Ok(_)), "the session goes on");
+        }
+    }
+
+    async fn the_binary_log_is_read_only_where_the_configuration_allows_it(backend: Backend) {
+        const SECRET: &str = "canary binlog 51c9e2";
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        direct.query_drop("CREATE TABLE users (id int PRIMARY KEY, email varchar(191))").await.unwrap();
+        let register = [&[0x15][..], &77u32.to_le_bytes(), &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+        let dump = |file: &str, at: u32, command: u8| match command {
+            0x12 => [&[0x12][..], &at.to_le_bytes(), &[1, 0], &77u32.to_le_bytes(), file.as_bytes()].concat(),
+            _ => [&[0x1E, 1, 0][..], &77u32.to_le_bytes()].concat(),
+        };
+        let refusing = Proxy::builder(&schema).column("users", "email", "{}").start();
+        let mut raw = Raw::login(("127.0.0.1", refusing.port), Account::ROOT, None, caps::USUAL, 0).await;
+        for command in [register.clone(), dump("", 4, 0x12), dump("", 4, 0x1E)] {
+            let error = raw.short(&command).await.error();
+            assert!(error.starts_with("1227 (42000) sealwire SW-2020: "), "{error}");
+        }
+        assert!(matches!(raw.short(&[0x0E]).await, Reply::Ok(_)), "the session goes on");
+
+        let proxy = Proxy::builder(&schema).column("users", "email", "{}").extra("replication: allow").start();
+        // Without the privilege: the server's own error, and commands are commands again.
+        let mut app = Raw::through(&proxy, &schema, caps::USUAL).await;
+        assert_eq!(app.short(&dump("", 4, 0x12)).await.code(), 1227);
+        let position = if backend.is_mariadb() { "SHOW MASTER STATUS" } else { "SHOW BINARY LOG STATUS" };
+        let status = match app.short(&[0x0E]).await {
+            Reply::Ok(_) => direct.query_first::<mysql_async::Row, _>(position).await.unwrap().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let (file, at): (String, u32) = (status.get(0).unwrap(), status.get(1).unwrap());
+        app.one(format!("INSERT INTO users VALUES (1, '{SECRET}')")).await.ok();
+        assert_eq!(app.one("SELECT email FROM users").await.text(), [[Some(SECRET.to_owned())]]);
+        let mut replica = Raw::login(("127.0.0.1", proxy.port), Account::ROOT, None, caps::USUAL, 0).await;
+        replica.query("SET @master_binlog_checksum = 'NONE', @source_binlog_checksum = 'NONE'").await;
+        replica.send(&dump(&file, at, 0x12)).await;
+        let mut events = Vec::new();
+        loop {
+            let packet = replica.read().await;
+            match packet[0] {
+                0x00 => events.extend_from_slice(&packet),
+                0xFE => break,
+                _ => panic!("{}", String::from_utf8_lossy(&packet)),
+            }
+        }
+        let holds = |text: &str| events.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(holds(&schema.name) && holds("pQE"), "the row, sealed, in {} bytes", events.len());
+        assert!(!holds(SECRET));
+        assert!(replica.try_read().await.is_err(), "closed behind the last event, as directly");
     }
 }

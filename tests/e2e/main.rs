@@ -34,6 +34,7 @@ mod large;
 mod memory;
 mod outages;
 mod parameters;
+mod prepared;
 mod proxy_protocol;
 mod recover;
 mod refusal;
