@@ -701,4 +701,33 @@ on_every_server! {
             }
         }
     }
+
+    async fn a_value_that_is_not_of_the_declared_type_is_an_error_to_the_reader(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        direct.query_drop("CREATE TABLE t (id int PRIMARY KEY, v varchar(255), b varbinary(255))").await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = folder.path().join("keyring");
+        let builder = || Proxy::builder(&schema).keyring(&keyring);
+        {
+            let proxy = builder().column("t", "v", "{}").start();
+            let mut app = proxy.connect().await;
+            app.query_drop("INSERT INTO t (id, v) VALUES (1, '42'), (2, 'forty-two'), (3, '042')").await.unwrap();
+        }
+        let proxy = builder().column("t", "v", "{ type: int }").start();
+        let mut app = proxy.connect().await;
+        let one: Option<i64> = app.exec_first("SELECT v FROM t WHERE id = 1", ()).await.unwrap();
+        assert_eq!(one, Some(42));
+        for id in [2, 3] {
+            let read = answer(&mut app, &format!("SELECT v FROM t WHERE id = {id}")).await;
+            let Answer::Error { code: 1815, message, .. } = read else { panic!("{read:?}") };
+            assert!(message.contains("SW-1813") && !message.contains("42") && !message.contains("forty"), "{message}");
+        }
+        // A column of bytes says no character set, so it cannot stand for characters.
+        let unfit = builder().column("t", "b", "{ type: varchar(9) }");
+        let (_folder, config) = unfit.write();
+        let unfit = unfit.command().arg("run").arg("-c").arg(&config).output().unwrap();
+        let said = String::from_utf8_lossy(&unfit.stderr).into_owned() + &String::from_utf8_lossy(&unfit.stdout);
+        assert!(!unfit.status.success() && said.contains("needs a text column"), "{said}");
+    }
 }
