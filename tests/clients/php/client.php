@@ -130,7 +130,7 @@ class Pdo_ implements Driver {
             $parts = explode('?', $sql);
             $text = array_shift($parts);
             foreach ($parts as $i => $part) $text .= ($run[$i] === null ? 'NULL' : $this->link->quote((string) $run[$i])) . $part;
-            $this->link->exec($text) === false ? print("  false\n") : null;
+            $this->query($text);
         }
     }
     function begin(): void { $this->link->beginTransaction(); }
