@@ -304,6 +304,28 @@ mod tests {
         assert!(decode_to_utf8("\u{1f600}".as_bytes(), Charset::Utf8mb3).is_none());
         assert!(decode_to_utf8(b"\xe9", Charset::Ascii).is_none());
         assert!(decode_to_utf8(b"a", Charset::Other).is_none());
+        assert!(decode_to_utf8(b"\x81", Charset::from_name("gbk")).is_none());
+        assert!(decode_to_utf8(b"a\x80", Charset::from_name("gbk")).is_none());
+    }
+
+    #[test]
+    fn characters_are_where_the_servers_have_them() {
+        // Where MySQL differs from the WHATWG, and where that has nothing.
+        for (name, code, character) in [
+            ("sjis", &b"\x81\x5f"[..], "\\"),
+            ("cp932", b"\x81\x5f", "\u{ff3c}"),
+            ("big5", b"\xa1\x45", "\u{2022}"),
+            ("ujis", b"\xa1\xc1", "\u{301c}"),
+            ("eucjpms", b"\xa1\xc1", "\u{ff5e}"),
+            ("cp850", b"\x9d", "\u{d8}"),
+            ("dec8", b"\xd7", "\u{152}"),
+            ("swe7", b"{", "\u{e4}"),
+            ("gb18030", b"\x94\x39\xda\x33", "\u{1f4a9}"),
+        ] {
+            let charset = Charset::from_name(name);
+            assert_eq!(decode_to_utf8(code, charset).as_deref(), Some(character.as_bytes()), "{name}");
+            assert_eq!(encode_from_utf8(character.as_bytes(), charset), code, "{name}");
+        }
     }
 
     #[test]

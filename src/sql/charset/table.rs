@@ -249,3 +249,54 @@ fn gb18030_bytes(linear: u32) -> [u8; 4] {
         byte(linear % 10, 0x30),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_of_the_tables_is_read() {
+        for name in NAMES {
+            assert!(TABLES.lines().any(|line| line == format!("[{name}]")), "{name} has no section");
+            for line in section(name, TABLES) {
+                let (directive, words) = line.split_once(' ').unwrap();
+                for word in words.split(' ') {
+                    let read = match directive {
+                        "space" | "control" | "letter" => u8::from_str_radix(word, 16).is_ok(),
+                        "collations" => word.parse::<u16>().is_ok(),
+                        "decode" | "encode" => run(word).next().is_some(),
+                        _ => false,
+                    };
+                    assert!(read, "{name}: {line}");
+                }
+            }
+        }
+        assert_eq!(of_collation(28), NAMES.iter().position(|name| *name == "gbk").map(|n| n as u8));
+    }
+
+    #[test]
+    fn no_code_begins_with_another() {
+        for (index, name) in NAMES.iter().enumerate() {
+            let table = table(index as u8).unwrap();
+            for (code, _) in &table.decode {
+                for shorter in 1..length(*code) {
+                    let begin = code >> (8 * (length(*code) - shorter));
+                    assert!(table.decode.binary_search_by_key(&begin, |(c, _)| *c).is_err(), "{}: {code:X}", name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gb18030_has_every_character() {
+        let table = Table::build("gb18030", TABLES);
+        for (character, code) in [('\u{10000}', [0x90, 0x30, 0x81, 0x30]), ('\u{10ffff}', [0xE3, 0x32, 0x9A, 0x35])] {
+            let mut out = Vec::new();
+            assert!(table.put(character, &mut out));
+            assert_eq!(out, code);
+            assert_eq!(table.first(&code), Some((character, 4)));
+        }
+        assert_eq!(table.first(&[0xE3, 0x32, 0x9A, 0x36]), None);
+        assert_eq!(table.first(&[0x90, 0x30, 0x81]), None);
+    }
+}
