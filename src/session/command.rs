@@ -444,12 +444,17 @@ impl Session {
             capabilities: self.server_capabilities,
         };
         let shared = self.shared.clone();
-        match exchange.run(&shared, &mut self.client, &mut self.server).await? {
-            Verdict::Denied => Ok(Next::Close),
+        let verdict = exchange.run(&shared, &mut self.client, &mut self.server).await?;
+        self.statements = Statements::default();
+        self.scramble = exchange.scramble;
+        match verdict {
+            // MySQL closes now. MariaDB goes on with the user and the schema of before, and all else reset.
+            Verdict::Denied => {
+                self.state.forget();
+                Ok(Next::Command)
+            }
             Verdict::Accepted(payload) => {
-                self.statements = Statements::default();
                 self.state = SessionState { schema, ..SessionState::default() };
-                self.scramble = exchange.scramble;
                 self.accept(&payload).await?;
                 Ok(Next::Command)
             }

@@ -16,6 +16,7 @@ mod attributes;
 mod authentication;
 mod carriers;
 mod catalog;
+mod change_user;
 mod charset_tables;
 mod charsets;
 mod check;
