@@ -66,15 +66,15 @@ async fn gone_within(root: &mut Conn, id: u32, wait: Duration) -> bool {
     false
 }
 
-/// Waits until the connection runs something.
+/// Waits until the connection is in SLEEP().
 async fn busy(root: &mut Conn, id: u32) {
     for _ in 0..200 {
-        if in_processlist(root, &format!("id = {id} AND command <> 'Sleep'")).await {
+        if in_processlist(root, &format!("id = {id} AND state = 'User sleep'")).await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("connection {id} never runs anything");
+    panic!("connection {id} never sleeps");
 }
 
 on_every_server! {
