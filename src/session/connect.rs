@@ -142,7 +142,7 @@ fn compression_chosen(capabilities: u32, zstd_level: Option<u8>) -> Option<Algor
         return Some(Algorithm::Zlib);
     }
     let zstd = capabilities & CLIENT_ZSTD_COMPRESSION_ALGORITHM != 0;
-    zstd.then(|| Algorithm::Zstd { level: zstd_level.filter(|level| (1..=22).contains(level)).unwrap_or(3) })
+    zstd.then(|| Algorithm::Zstd { level: zstd_level.unwrap_or(3) })
 }
 
 /// The client's handshake response, after TLS if it asks for it.

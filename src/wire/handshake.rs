@@ -141,7 +141,8 @@ impl HandshakeResponse {
         let plugin_field = auth_plugin.as_ref().map(|name| start..start + name.len());
         let schema = schema.filter(|name| !name.is_empty());
         let zstd_level = match capabilities & CLIENT_ZSTD_COMPRESSION_ALGORITHM != 0 && !reader.is_empty() {
-            true => payload.last().copied(),
+            // A client that left it out ends with a NUL, or with text.
+            true => payload.last().copied().filter(|level| (1..=22).contains(level)),
             false => None,
         };
         Ok(Self { capabilities, collation, user, schema, auth_plugin, zstd_level, auth_field, plugin_field, payload })

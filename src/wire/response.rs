@@ -256,12 +256,11 @@ impl Response {
             }
             let pending = if at == 0 { Step::NeedMore } else { Step::Pass(at) };
             let Some(header) = Header::parse(rest) else { return Ok(pending) };
-            let Some(&first) = rest.get(HEADER) else {
-                if header.length == 0 {
-                    return Err(Malformed("response: empty row"));
-                }
-                return Ok(pending);
-            };
+            // What follows an empty packet is not its first byte.
+            if header.length == 0 {
+                return if at > 0 { Ok(pending) } else { Err(Malformed("response: empty row")) };
+            }
+            let Some(&first) = rest.get(HEADER) else { return Ok(pending) };
             if first == 0xFF || self.terminal(first, header.length) {
                 if at > 0 {
                     return Ok(Step::Pass(at));
@@ -372,6 +371,16 @@ mod tests {
             let (kinds, passed, rows) = walk(&mut response, &bytes, 60_000);
             assert_eq!(kinds.len(), 3);
             assert_eq!((passed > 0, rows), (!whole_rows, usize::from(whole_rows)));
+        }
+    }
+
+    #[test]
+    fn an_empty_packet_among_rows_is_an_error_whatever_follows() {
+        for next in [b"\xFF\xFF\xFF".as_slice(), b"\x01a", b""] {
+            let bytes = stream(&[b"\x01a", b"", next]);
+            let mut response = Response::new(Answer::Rows, true, true);
+            assert_eq!(response.step(&bytes), Ok(Step::Pass(6)));
+            assert_eq!(response.step(&bytes[6..]), Err(Malformed("response: empty row")));
         }
     }
 

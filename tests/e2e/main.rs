@@ -33,6 +33,7 @@ mod keys;
 mod kms;
 mod large;
 mod memory;
+mod mock;
 mod outages;
 mod parameters;
 mod prepared;
