@@ -1,5 +1,5 @@
 # `make demo` shows what Sealwire does; `make test` proves it. `make` alone lists everything.
-.PHONY: help demo test lint lint-deploy bench canary servers-start servers-stop clients
+.PHONY: help demo test lint lint-deploy bench fuzz canary servers-start servers-stop clients
 
 SHELL := /bin/bash
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -23,6 +23,9 @@ lint-deploy: ## cfn-lint over the CloudFormation template, and whether Terraform
 
 bench: ## point selects and memory: direct, HAProxy in TCP mode, Sealwire
 	benches/bench.sh
+
+fuzz: ## every parser and the analyser against mutated input; SECONDS_EACH=20
+	fuzz/run.sh $(TARGETS)
 
 # For repeated runs while developing: start once, then run the tests with the variable it prints.
 servers-start: ## start the test servers and leave them running

@@ -24,8 +24,10 @@ pub mod plan;
 pub mod prefilter;
 pub mod refusal;
 pub mod splice;
-#[cfg(test)]
-pub(crate) mod testing;
+// Tests may: clippy knows them by `cfg(test)` alone.
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 pub use analyse::analyse;
