@@ -78,10 +78,22 @@ pub enum Failure {
     Io(#[from] std::io::Error),
 }
 
+/// A core dump would hold data keys and values. The limit keeps it off the disk; a pipe to a crash handler
+/// ignores the limit, but not that the process is not dumpable.
+fn no_core_dumps() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let limited = setrlimit(Resource::Core, none).and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(error) = limited {
+        eprintln!("sealwire: core dumps cannot be switched off: {error}");
+    }
+}
+
 /// Parses the arguments, runs the subcommand, prints what went wrong. Exit status: 0 fine, 1 failed,
 /// 2 the configuration or the arguments are wrong.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    no_core_dumps();
     let outcome = match arguments.command {
         Command::Check { config } => check::check(&config),
         Command::Explain(options) => explain::explain(options),

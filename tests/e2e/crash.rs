@@ -55,4 +55,12 @@ on_every_server! {
         drop(app);
         assert!(proxy.stop().success(), "{}", proxy.log());
     }
+
+    async fn the_proxy_leaves_no_core_dump(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let proxy = Proxy::builder(&schema).start();
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", proxy.pid())).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    }
 }

@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
-use crate::support::{Answer, Backend, Kms, Proxy, Schema, answer, assert_no_plaintext, moto_key, text_rows};
+use crate::support::{Answer, Backend, Kms, Proxy, Schema, answer, assert_no_plaintext, moto_key, python, text_rows};
 
 const TABLES: [&str; 2] = [
     "CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email text)",
@@ -88,6 +88,33 @@ on_every_server! {
         for conn in [&mut one, &mut two] {
             let read: Vec<String> = conn.query("SELECT email FROM users").await.unwrap();
             assert_eq!(read, ["shared", "shared"]);
+        }
+    }
+
+    async fn what_an_application_encrypted_itself_is_read_in_direct_mode(backend: Backend) {
+        let Some(key) = moto_key().await else { return };
+        let Some(mut script) = python("tests/support/encrypt_as_application.py") else { return };
+        let output = script.args([&key, "of the application", "Zoë 🦭"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let blobs = String::from_utf8(output.stdout).unwrap();
+        let schema = Schema::create(&backend).await;
+        schema.direct().await.query_drop(TABLES[0]).await.unwrap();
+        for blob in blobs.lines() {
+            schema.direct().await.exec_drop("INSERT INTO users (email) VALUES (?)", (blob,)).await.unwrap();
+        }
+        let proxy = |extra: &str| Proxy::builder(&schema).kms(Kms::Moto(key.clone())).kms_mode("direct").kms_setting(extra).column("users", "email", "{}").start();
+        let accepting = proxy("accept_contexts: [{ app: shop }]");
+        let mut app = accepting.connect().await;
+        app.query_drop("INSERT INTO users (email) VALUES ('of the proxy')").await.unwrap();
+        let read = text_rows(&mut app, "SELECT email FROM users ORDER BY id").await;
+        assert_eq!(read, ["of the application", "Zoë 🦭", "of the proxy"].map(|value| vec![Some(value.to_owned())]));
+        // A context that is not named opens nothing, and what the proxy writes carries its own.
+        for other in ["accept_contexts: []", "accept_contexts: [{ app: other }]"] {
+            let proxy = proxy(other);
+            let mut app = proxy.connect().await;
+            let Answer::Error { message, .. } = answer(&mut app, "SELECT email FROM users WHERE id = 1").await else { panic!("{other}") };
+            assert!(message.contains("SW-1902"), "{other}: {message}");
+            assert_eq!(text_rows(&mut app, "SELECT email FROM users WHERE id = 3").await, [[Some("of the proxy".into())]]);
         }
     }
 }
