@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use super::classify::{Decision, pass_ddl};
 use super::ddl::{if_exists, is_locked};
-use super::lex::TokenKind;
+use super::lex::{LexMode, TokenKind, lex, statements};
 use super::literal;
 use super::live::{Found, Live};
+use super::plan::{Charset, Context, SqlMode};
 use super::refusal::{Refusal, RefusalCode};
 use crate::catalog::{Column, ColumnDefault, Physical, Table, Width};
+use crate::seal::guard_expression;
 
 /// The first token of `range` that is the name of a protected column of `table`.
 pub(super) fn protected_column_in(live: &Live<'_>, table: &Table, mut range: Range<usize>) -> Option<usize> {
@@ -57,9 +59,23 @@ pub(super) fn alter_table(live: &Live<'_>, n: usize) -> Decision {
         Found::NoSchema => return live.refuse(RefusalCode::DdlNotUnderstood, "no schema is selected", n).into(),
         Found::Absent => return pass_ddl(),
     };
+    let mut listing = false;
     for change in live.list(from..live.len()) {
         if let Err(decision) = other_tables(live, &change) {
             return decision;
+        }
+        // `DROP PARTITION p0, p1`, `ORDER BY a, b`: further names of the change before.
+        let continues =
+            listing && (change.len() == 1 || change.len() == 2 && live.any(change.start + 1, &["asc", "desc"]));
+        listing = continues || lists_names(live, change.start);
+        if continues {
+            if table.protected
+                && !table.allow_ddl
+                && let Err(refusal) = depends(live, &table, change)
+            {
+                return refusal.into();
+            }
+            continue;
         }
         if table.protected
             && !table.allow_ddl
@@ -69,6 +85,12 @@ pub(super) fn alter_table(live: &Live<'_>, n: usize) -> Decision {
         }
     }
     pass_ddl()
+}
+
+/// A change that may name several partitions or columns, with commas between.
+fn lists_names(live: &Live<'_>, n: usize) -> bool {
+    let partitions = ["drop", "truncate", "analyze", "check", "optimize", "rebuild", "repair"];
+    live.is(n, "order") || live.any(n, &partitions) && live.is(n + 1, "partition")
 }
 
 /// What any table's change could do to a protected one.
@@ -109,6 +131,10 @@ fn check_change(live: &Live<'_>, table: &Table, change: Range<usize>) -> Result<
     let n = change.start;
     let say = |column: usize| format!("{}.{}", table.name, live.shown(column));
     let verb = String::from_utf8_lossy(live.source(n)).to_ascii_lowercase();
+    // Partitioning follows the last change without a comma.
+    if let Some(k) = change.clone().find(|k| live.is(*k, "partition") && live.is(k + 1, "by")) {
+        depends(live, table, k..change.end)?;
+    }
     match verb.as_str() {
         "add" => add(live, table, change),
         "drop" => {
@@ -172,9 +198,11 @@ fn check_change(live: &Live<'_>, table: &Table, change: Range<usize>) -> Result<
             Err(live.refuse(RefusalCode::ReplacesTable, format!("{} of {}", verb.to_uppercase(), table.name), n))
         }
         "engine" | "type" => {
-            let engine = change.clone().skip(1).find_map(|k| live.name(k)).unwrap_or_default().to_ascii_lowercase();
-            if matches!(engine.as_str(), "innodb" | "myisam" | "aria" | "rocksdb" | "memory") && change.len() <= 3 {
-                Ok(())
+            let at = if live.op(n + 1, "=") { n + 2 } else { n + 1 };
+            let engine = live.name(at).unwrap_or_default().to_ascii_lowercase();
+            if matches!(engine.as_str(), "innodb" | "myisam" | "aria" | "rocksdb" | "memory") {
+                // Options may follow each other without commas.
+                if at + 1 < change.end { check_change(live, table, at + 1..change.end) } else { Ok(()) }
             } else {
                 Err(live.refuse(RefusalCode::DdlNotUnderstood, "this ENGINE for a protected table", n))
             }
@@ -266,7 +294,7 @@ fn add(live: &Live<'_>, table: &Table, change: Range<usize>) -> Result<(), Refus
         };
     }
     let check = live.is(n, "check") || (live.is(n, "constraint") && change.clone().any(|k| live.is(k, "check")));
-    if check && is_guard(live, change.clone()) {
+    if check && is_guard(live, table, change.clone()) {
         return Ok(());
     }
     depends(live, table, n..change.end)
@@ -307,15 +335,50 @@ impl FromParenthesis for Range<usize> {
     }
 }
 
-/// The constraint that `sealwire check` prints: it looks at the sealed form, not at the value.
-fn is_guard(live: &Live<'_>, mut range: Range<usize>) -> bool {
-    range.any(|k| match live.token(k).map(|t| t.kind) {
-        Some(TokenKind::String) => {
-            literal::string(live.source(k), live.statement.mode).is_some_and(|s| s.windows(3).any(|w| w == b"^pQ"))
-        }
-        Some(TokenKind::Hex) => literal::hex(live.source(k)).is_some_and(|bytes| bytes.first() == Some(&0xa5)),
-        _ => false,
+/// The constraint that `sealwire check` prints, to the letter but for spaces and the spelling of words: it
+/// looks at the sealed form, not at the value. Anything else could compare with plaintext.
+fn is_guard(live: &Live<'_>, table: &Table, range: Range<usize>) -> bool {
+    let Some(open) = range.clone().find(|k| live.is(*k, "check")).map(|k| k + 1) else { return false };
+    if !live.op(open, "(") || live.closing(open) != range.end {
+        return false;
+    }
+    let body: Vec<Part> = (open + 1..range.end - 1).map(|k| Part::of(live, k)).collect();
+    table.columns.iter().filter_map(|column| column.protected.as_ref()).any(|column| {
+        let expression = guard_expression(&format!("`{}`", column.name.replace('`', "``")), column.physical);
+        let mode = LexMode { sql_mode: SqlMode::default(), charset: Charset::Utf8mb4, ..live.statement.mode };
+        let Ok(tokens) = lex(expression.as_bytes(), mode) else { return false };
+        let all = statements(expression.as_bytes(), &tokens, mode);
+        let [wanted] = all.as_slice() else { return false };
+        let ctx = Context { sql_mode: mode.sql_mode, character_set_client: mode.charset, ..*live.ctx };
+        let wanted = Live::new(wanted, &ctx);
+        body.len() == wanted.len() && body.iter().enumerate().all(|(k, part)| *part == Part::of(&wanted, k))
     })
+}
+
+/// A token as far as the server tells it from others.
+#[derive(PartialEq)]
+enum Part {
+    /// A name or keyword, without case and quotes.
+    Name(String),
+    Text(Vec<u8>),
+    Bytes(Vec<u8>),
+    Other(Vec<u8>),
+}
+
+impl Part {
+    fn of(live: &Live<'_>, k: usize) -> Self {
+        let source = live.source(k);
+        match live.token(k).map(|token| token.kind) {
+            Some(TokenKind::Word | TokenKind::QuotedIdent) => {
+                Self::Name(live.name(k).unwrap_or_default().to_lowercase())
+            }
+            Some(TokenKind::String) if !matches!(source.first(), Some(b'n' | b'N')) => {
+                Self::Text(literal::string(source, live.statement.mode).unwrap_or_default())
+            }
+            Some(TokenKind::Hex) => Self::Bytes(literal::hex(source).unwrap_or_default()),
+            _ => Self::Other(source.to_vec()),
+        }
+    }
 }
 
 /// MODIFY or CHANGE of a protected column: the same family, at least as wide, no raw default.

@@ -6,6 +6,7 @@ use super::dml::{self, DmlError, DmlPlan};
 use super::lex::{LexError, LexMode, StatementText, Token, TokenKind, lex, statements};
 use super::live::{Live, mentions_raw};
 use super::plan::{Charset, Context, Outcome, ParamRole, Pass, Plan, ResultRoles, StatementPlan};
+use super::prefilter::FILE_NAME;
 use super::refusal::{Refusal, RefusalCode};
 
 /// Analyses the text of a COM_QUERY or COM_STMT_PREPARE. Meant to run on a large stack.
@@ -109,6 +110,10 @@ impl Packet {
 
     fn add(&mut self, statement: &StatementText<'_>, ctx: &Context<'_>) {
         let live = Live::new(statement, ctx);
+        if let Some(refusal) = named_by_file(&live) {
+            self.refusal = Some(refusal);
+            return;
+        }
         match classify(&live) {
             Decision::Pass { pass, changes_state } => {
                 self.pass.invalidates_catalog |= pass.invalidates_catalog;
@@ -197,6 +202,20 @@ fn inner<'a>(statement: &StatementText<'a>, first: Option<Token>) -> Option<Stat
         span: start..statement.span.end,
         mode: statement.mode,
     })
+}
+
+/// A file's name stands for a table in ways that are not followed, so that it may be a protected one.
+fn named_by_file(live: &Live<'_>) -> Option<Refusal> {
+    let begins = |n: &usize| {
+        live.token(*n).is_some_and(|token| token.kind == TokenKind::QuotedIdent)
+            && live
+                .source(*n)
+                .get(1..)
+                .and_then(|name| name.get(..FILE_NAME.len()))
+                .is_some_and(|name| name.eq_ignore_ascii_case(FILE_NAME.as_bytes()))
+    };
+    let n = (0..live.len()).find(begins)?;
+    Some(live.refuse(RefusalCode::SideDoor, "a table named by its file", n))
 }
 
 fn refuse_before_planning(live: &Live<'_>) -> Option<Refusal> {

@@ -23,14 +23,62 @@ pub const MAX_DEPTH: usize = 100;
 #[derive(Default)]
 struct Chain {
     /// Since the last comma.
-    current: usize,
+    current: Operators,
     /// Between earlier commas.
     others: usize,
 }
 
 impl Chain {
     fn deepest(&self) -> usize {
-        self.current.max(self.others)
+        self.current.depth().max(self.others)
+    }
+}
+
+/// The operators of one expression. OR binds most loosely, then AND: what stands between two of them lies
+/// beside, not above, what stands between others.
+#[derive(Default)]
+struct Operators {
+    ors: usize,
+    ands: usize,
+    rest: usize,
+    /// The deepest operand of OR so far, and of AND since the last OR.
+    of_or: usize,
+    of_and: usize,
+    /// All of them, for expressions whose operands may hold OR and AND without parentheses.
+    all: usize,
+    nests: bool,
+}
+
+impl Operators {
+    fn and(&mut self) {
+        self.all += 1;
+        self.ands += 1;
+        self.of_and = self.of_and.max(std::mem::take(&mut self.rest));
+    }
+
+    fn or(&mut self) {
+        self.of_or = self.of_or.max(self.conjunction());
+        self.all += 1;
+        self.ors += 1;
+        (self.ands, self.rest, self.of_and) = (0, 0, 0);
+    }
+
+    fn other(&mut self) {
+        self.all += 1;
+        self.rest += 1;
+    }
+
+    fn operand(&mut self, depth: usize) {
+        self.all = self.all.max(depth);
+        self.rest = self.rest.max(depth);
+    }
+
+    fn conjunction(&self) -> usize {
+        self.ands + self.of_and.max(self.rest)
+    }
+
+    fn depth(&self) -> usize {
+        if self.nests { self.all } else { self.ors + self.of_or.max(self.conjunction()) }
     }
 }
 
@@ -42,30 +90,36 @@ pub fn check_limits(statement: &StatementText<'_>) -> Result<(), Refusal> {
     let refuse = |what: &str| Err(Refusal::new(RefusalCode::TooComplex, what, Some(statement.span.clone())));
     for token in statement.live() {
         let source = token.text(text);
-        let mut binary = false;
+        let (mut binary, mut or, mut and, mut nests) = (false, false, false, false);
         match token.kind {
             TokenKind::Operator => match source {
                 b"(" | b"{" => chains.push(Chain::default()),
                 b")" | b"}" => {
                     let inner = chains.pop().unwrap_or_default().deepest() + 1;
                     if let Some(outer) = chains.last_mut() {
-                        outer.current = outer.current.max(inner);
+                        outer.current.operand(inner);
                     }
                 }
                 b"," => {
                     if let Some(chain) = chains.last_mut() {
-                        *chain = Chain { current: 0, others: chain.deepest() };
+                        *chain = Chain { current: Operators::default(), others: chain.deepest() };
                     }
                 }
+                b"||" if !statement.mode.sql_mode.pipes_as_concat => or = true,
+                b"&&" => and = true,
+                b":=" => (binary, nests) = (true, true),
                 _ => binary = true,
             },
             TokenKind::Word if source.len() <= 13 => {
                 let is = |words: &[&str]| words.iter().any(|w| source.eq_ignore_ascii_case(w.as_bytes()));
                 joins += usize::from(is(&["join", "straight_join"]));
                 unions += usize::from(is(&["union", "except", "intersect", "minus"]));
+                or = is(&["or", "xor"]);
+                and = is(&["and"]);
+                nests = is(&["case", "interval", "between"]);
                 binary = is(&[
-                    "and", "or", "xor", "div", "mod", "not", "binary", "like", "is", "in", "between", "regexp",
-                    "rlike", "collate", "case", "interval",
+                    "div", "mod", "not", "binary", "like", "is", "in", "between", "regexp", "rlike", "collate", "case",
+                    "interval",
                 ]);
             }
             _ => {}
@@ -73,9 +127,15 @@ pub fn check_limits(statement: &StatementText<'_>) -> Result<(), Refusal> {
         if chains.is_empty() {
             chains.push(Chain::default());
         }
-        if binary && let Some(chain) = chains.last_mut() {
-            chain.current += 1;
-            if chain.current > MAX_CHAIN {
+        if let Some(chain) = chains.last_mut() {
+            chain.current.nests |= nests;
+            match (or, and, binary) {
+                (true, _, _) => chain.current.or(),
+                (_, true, _) => chain.current.and(),
+                (_, _, true) => chain.current.other(),
+                _ => {}
+            }
+            if chain.current.depth() > MAX_CHAIN {
                 return refuse("too many operators in one expression");
             }
         }

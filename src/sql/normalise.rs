@@ -21,6 +21,7 @@ pub(super) fn tokens(statement: &StatementText<'_>) -> (Vec<TokenWithSpan>, bool
         dropped: Vec::new(),
         out: Vec::with_capacity(live.len() + 1),
         ignore: false,
+        insert_head: false,
     };
     walk.run();
     let end = statement.span.end;
@@ -43,6 +44,8 @@ struct Walk<'a> {
     dropped: Vec<usize>,
     out: Vec<TokenWithSpan>,
     ignore: bool,
+    /// Between the verb of an INSERT or REPLACE and its first parenthesis.
+    insert_head: bool,
 }
 
 impl Walk<'_> {
@@ -111,6 +114,7 @@ impl Walk<'_> {
         let update = self.word(n, "update");
         if !update && !self.word(n, "delete") {
             if self.any_word(n, &["insert", "replace"]) {
+                self.insert_head = n == 0;
                 self.ignore = (1..4)
                     .take_while(|k| self.any_word(n + k, &["low_priority", "delayed", "high_priority", "ignore"]))
                     .any(|k| self.word(n + k, "ignore"));
@@ -252,6 +256,23 @@ impl Walk<'_> {
         if after_point {
             return 0;
         }
+        // INSERT INTO t PARTITION (p0, p1) (…): only which rows the server refuses depends on it.
+        if self.insert_head && self.word(0, "partition") && self.operator(1, "(") && self.after_name() {
+            let name = |n: usize| {
+                self.live.get(self.at + n).is_some_and(|t| matches!(t.kind, TokenKind::Word | TokenKind::QuotedIdent))
+            };
+            let mut n = 2;
+            while name(n) && self.operator(n + 1, ",") {
+                n += 2;
+            }
+            if name(n) && self.operator(n + 1, ")") {
+                self.insert_head = false;
+                return n + 2;
+            }
+        }
+        if self.any_word(0, &["values", "value", "select", "set", "with"]) {
+            self.insert_head = false;
+        }
         if self.words(&["lock", "in", "share", "mode"]) {
             self.keyword("FOR", token);
             self.keyword("SHARE", token);
@@ -356,6 +377,7 @@ impl Walk<'_> {
         use ParserToken as P;
         match text {
             b"(" => {
+                self.insert_head = false;
                 self.depth += 1;
                 P::LParen
             }

@@ -9,6 +9,9 @@ use crate::catalog::Snapshot;
 /// quote stored values.
 const WORDS: &[&str] = &["PREPARE", "EXECUTE", "CALL", "BINLOG", "HANDLER", "LOAD", "WARNINGS", "ERRORS"];
 
+/// MariaDB reads `` `#mysql50#us@0065rs` `` as the table whose file has that name.
+pub(super) const FILE_NAME: &str = "#mysql50#";
+
 /// Words that begin DDL, after which the catalog is stale.
 const DDL: &[&str] = &["CREATE", "ALTER", "DROP", "RENAME", "IMPORT"];
 
@@ -27,8 +30,9 @@ impl Prefilter {
     pub fn new(snapshot: &Snapshot) -> Self {
         let mut patterns: Vec<&str> = WORDS.to_vec();
         let mut whole = vec![true; patterns.len()];
-        patterns.push("session_track");
-        whole.push(false);
+        // The second begins a table's name as the name of its file, which has many spellings.
+        patterns.extend(["session_track", FILE_NAME]);
+        whole.extend([false, false]);
         let mut any_non_ascii = false;
         for name in snapshot.watched.keys() {
             let simple = !name.is_empty() && name.bytes().all(is_word_byte);

@@ -47,7 +47,7 @@ impl Strictness {
     }
 
     /// NULL given to a NOT NULL column becomes `''` instead of an error.
-    fn coerces_null(self, row: u32) -> bool {
+    pub fn coerces_null(self, row: u32) -> bool {
         if self.ignore {
             return true;
         }

@@ -8,7 +8,7 @@ use sqlparser::ast::{Assignment, AssignmentTarget, Insert, OnInsert, Query, SetE
 use super::assign::{Implicit, Strictness};
 use super::planner::Planner;
 use super::scope::{Chain, Relation, RelationColumn, Scope};
-use super::value::{Outputs, Value};
+use super::value::{Outputs, Value, same_column};
 use super::why;
 use crate::catalog::{Column, ColumnDefault, ProtectedColumn, ServerFlavor, Table, TableKind};
 use crate::seal::Plaintext;
@@ -321,20 +321,42 @@ impl Planner<'_> {
         query: &Query,
         ignore: bool,
     ) -> Result<(), Refusal> {
-        if let Some(protected) = targets.iter().find_map(|c| c.protected.as_ref()) {
-            return Err(why::flow_to_table(protected, "INSERT ... SELECT writes"));
-        }
-        let strictness = Strictness::of(self.ctx, table, ignore, false);
+        let strictness = Strictness { any_row: true, ..Strictness::of(self.ctx, table, ignore, false) };
         for (column, protected) in omitted(table, |c| targets.iter().any(|t| std::ptr::eq(*t, c))) {
             if let Implicit::Seal(_) = self.implicit(column, protected, strictness)? {
                 return Err(why::raw_default(protected, "its default"));
             }
         }
         let outputs = self.query(query, None)?;
-        match outputs.first_sealed() {
-            Some(column) => Err(why::flow_to_table(column, "INSERT ... SELECT reads")),
-            None => Ok(()),
+        if targets.iter().all(|target| target.protected.is_none()) {
+            return match outputs.first_sealed() {
+                Some(column) => Err(why::flow_to_table(column, "INSERT ... SELECT reads")),
+                None => Ok(()),
+            };
         }
+        // Which value goes where is known only if every column is.
+        if outputs.unknown || outputs.columns.len() != targets.len() {
+            let protected = targets.iter().find_map(|c| c.protected.as_ref()).or(outputs.first_sealed());
+            return Err(protected.map_or_else(
+                || why::not_understood("INSERT ... SELECT"),
+                |column| why::flow_to_table(column, "INSERT ... SELECT writes"),
+            ));
+        }
+        for (target, output) in targets.iter().zip(&outputs.columns) {
+            match (&target.protected, output.value.sealed()) {
+                (None, None) => {}
+                (None, Some(source)) => return Err(why::flow_to_table(source, "INSERT ... SELECT reads")),
+                // A sealed value of the same column stays what it is. An outer join may make it NULL, which the
+                // server would store as a raw '' where it coerces.
+                (Some(own), Some(source)) if same_column(own, source) => {
+                    if !target.nullable && strictness.coerces_null(2) {
+                        return Err(why::raw_default(own, "the value that stands in for NULL"));
+                    }
+                }
+                (Some(own), _) => return Err(why::flow_to_table(own, "INSERT ... SELECT writes")),
+            }
+        }
+        Ok(())
     }
 
     fn on_duplicate(

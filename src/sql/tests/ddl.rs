@@ -272,3 +272,51 @@ fn the_guard_that_check_prints_passes() {
     }
     assert!(guards > 3);
 }
+
+#[test]
+fn lists_of_partitions_and_options_without_commas_are_understood() {
+    all(
+        "ddl",
+        &[
+            "ALTER TABLE users DROP PARTITION p0, p1",
+            "ALTER TABLE users TRUNCATE PARTITION p0, p1, p2",
+            "ALTER TABLE users ORDER BY id, age DESC",
+            "ALTER TABLE users ENGINE=InnoDB ROW_FORMAT=DYNAMIC",
+            "ALTER TABLE users DROP COLUMN age PARTITION BY KEY (id)",
+            "ALTER TABLE users MODIFY email TEXT",
+        ],
+    );
+    refused(
+        Code::DependsOnProtected,
+        &["ALTER TABLE users DROP COLUMN age PARTITION BY KEY (email)", "ALTER TABLE users ORDER BY id, email"],
+    );
+    refused(Code::DdlNotUnderstood, &["ALTER TABLE users ENGINE=InnoDB ROW_FORMAT=DYNAMIC ENGINE=FEDERATED"]);
+}
+
+#[test]
+fn only_the_guard_itself_may_look_at_a_protected_column() {
+    let guard = "email IS NULL OR email REGEXP '(?-i)^pQ[EIM][A-Za-z0-9+/]{44,}[.]$'";
+    all(
+        "ddl",
+        &[
+            &format!("ALTER TABLE users ADD CONSTRAINT g CHECK ({guard})"),
+            "ALTER TABLE users ADD check ( `EMAIL` is null or Email regexp \"(?-i)^pQ[EIM][A-Za-z0-9+/]{44,}[.]$\")",
+        ],
+    );
+    refused(
+        Code::DependsOnProtected,
+        &[
+            "ALTER TABLE users ADD CHECK (email <> '^pQ')",
+            "ALTER TABLE users ADD CHECK (email IS NULL OR email REGEXP '^pQ')",
+            &format!("ALTER TABLE users ADD CHECK ({guard} OR email = 'x')"),
+            &format!("ALTER TABLE users ADD CHECK (note IS NULL OR {guard})"),
+            &format!("ALTER TABLE users ADD CHECK ({guard}) PARTITION BY KEY (email)"),
+        ],
+    );
+}
+
+#[test]
+fn a_table_named_by_its_file_is_refused() {
+    refused(Code::SideDoor, &["SELECT 1 FROM `#mysql50#users`", "DROP TABLE shop.`#MySQL50#us@0065rs`"]);
+    all("pass", &["SELECT '#mysql50#users'"]);
+}

@@ -180,6 +180,11 @@ fn limits_refuse_before_the_stack_is_in_danger() {
         format!("SELECT 1{}", " + 1".repeat(4000)),
         format!("SELECT {}1{}", "(".repeat(200), ")".repeat(200)),
         format!("SELECT {}1", "NOT ".repeat(4000)),
+        format!("SELECT 1 FROM t WHERE a = 1{}", " OR a = 1".repeat(2000)),
+        format!("SELECT 1 FROM t WHERE a = 1{}", " AND a = 1".repeat(2000)),
+        // The OR of an operand that has no parentheses is above those around it.
+        format!("SELECT {}1{}", "1 + 1 + CASE WHEN 1 OR ".repeat(600), " THEN 1 END".repeat(600)),
+        format!("SELECT {}1", "1 + 1 + 1 + @a := 1 OR ".repeat(600)),
         // Chains add up where one is the first operand of the next.
         format!("SELECT {}1{}", "(".repeat(10), format!("{})", " + 1".repeat(300)).repeat(10)),
         format!("SELECT f(1, {}1{})", "(".repeat(10), format!("{})", " + 1".repeat(300)).repeat(10)),
@@ -189,6 +194,7 @@ fn limits_refuse_before_the_stack_is_in_danger() {
     }
     parsed(&format!("SELECT 1 FROM t WHERE a = 1{}", " OR a = 1".repeat(900)));
     parsed(&format!("SELECT 1 FROM t WHERE (a = 1 AND b = 2){}", " OR (a = 1 AND b = 2)".repeat(900)));
+    parsed(&format!("SELECT 1 FROM t WHERE a = 1 AND b > 2 + 3{}", " OR a = 1 AND b > 2 + 3".repeat(1900)));
     parsed(&format!("INSERT INTO t VALUES (-1){}", ", (-1)".repeat(5000)));
 }
 

@@ -305,3 +305,16 @@ fn returning_is_a_select_list() {
     assert_eq!(roles(&plan), ".,email");
     assert_eq!(roles(&accepted("DELETE FROM users WHERE id = 1 RETURNING *").1), ".,email,.,.");
 }
+
+#[test]
+fn rows_of_the_same_column_are_copied_as_they_are() {
+    for sql in [
+        "INSERT INTO users SELECT * FROM users",
+        "INSERT INTO users (note, email) SELECT 'x', email FROM users WHERE id = 1",
+        "REPLACE INTO users (email) SELECT u.email FROM orders o LEFT JOIN users u ON u.id = o.user_id",
+        "INSERT INTO people (name, plan) SELECT name, plan FROM people",
+        "INSERT INTO users PARTITION (p0, p1) (id, email) SELECT id, mail FROM v_users",
+    ] {
+        writes(&[(sql, sql)]);
+    }
+}
