@@ -32,6 +32,7 @@ mod keylife;
 mod keys;
 mod kms;
 mod large;
+mod limits;
 mod memory;
 mod mock;
 mod outages;
