@@ -42,6 +42,16 @@ impl Plaintext {
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
+    /// Appends what came later; what it grows out of is wiped.
+    pub fn extend(&mut self, more: &[u8]) {
+        let needed = self.0.len() + more.len();
+        if needed > self.0.capacity() {
+            let mut larger = Vec::with_capacity(needed.max(2 * self.0.capacity()));
+            larger.extend_from_slice(&self.0);
+            self.0 = zeroize::Zeroizing::new(larger);
+        }
+        self.0.extend_from_slice(more);
+    }
 }
 
 impl std::fmt::Debug for Plaintext {
@@ -71,4 +81,16 @@ pub enum SealError {
     /// The operating system's random numbers or the cipher itself failed.
     #[error("the cryptographic library failed")]
     Library,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_value_grows_by_what_comes_later() {
+        let mut value = super::Plaintext::new(Vec::new());
+        for piece in [&b""[..], b"a", b"", b"long enough to move it", b"z"] {
+            value.extend(piece);
+        }
+        assert_eq!(value.expose(), b"along enough to move itz");
+    }
 }

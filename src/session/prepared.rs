@@ -46,6 +46,8 @@ enum Statement {
     /// Touched nothing protected when it was prepared. The text is kept for the day the catalog says otherwise.
     Plain {
         text: Box<[u8]>,
+        /// See [`Protected::schema`].
+        schema: Option<Box<str>>,
         generation: u64,
     },
     Protected(Box<Protected>),
@@ -160,7 +162,8 @@ impl Session {
         if let Some((id, _, _)) = relayed.prepared {
             let text = payload.get(1..).unwrap_or_default().into();
             self.statements.last = Some(id);
-            self.statements.by_id.insert(id, Statement::Plain { text, generation });
+            let schema = self.state.schema.as_deref().map(Into::into);
+            self.statements.by_id.insert(id, Statement::Plain { text, schema, generation });
         }
         Ok(())
     }
@@ -247,12 +250,12 @@ impl Session {
         if self.statements.protected(id).is_some() {
             return self.execute_protected(id).await;
         }
-        if let Some(Statement::Plain { text, generation }) = self.statements.get_mut(id) {
+        if let Some(Statement::Plain { text, schema, generation }) = self.statements.get_mut(id) {
             let prefilter = self.shared.prefilter().await;
             if prefilter.0 != *generation {
                 if prefilter.1.hit(text) {
-                    let text = text.clone();
-                    if !self.still_plain(&text).await? {
+                    let (text, schema) = (text.clone(), schema.as_deref().map(str::to_owned));
+                    if !self.still_plain(&text, &schema).await? {
                         self.client.read_packet().await?;
                         self.answer(&reprepare("the statement touches protected data since the schema changed"));
                         return Ok(());
@@ -276,8 +279,8 @@ impl Session {
         Ok(())
     }
 
-    async fn still_plain(&mut self, text: &[u8]) -> Result<bool, SessionError> {
-        Ok(matches!(self.plan(text, Protocol::Prepared, None).await?, Planning::Forward(_)))
+    async fn still_plain(&mut self, text: &[u8], schema: &Option<String>) -> Result<bool, SessionError> {
+        Ok(matches!(self.plan(text, Protocol::Prepared, Some(schema)).await?, Planning::Forward(_)))
     }
 
     async fn execute_protected(&mut self, id: u32) -> Result<(), SessionError> {
@@ -435,15 +438,12 @@ impl Session {
         let payload = zeroize::Zeroizing::new(self.client.read_packet().await?);
         let data = payload.get(7..).unwrap_or_default();
         let Some(statement) = self.statements.protected(id) else { return Ok(()) };
-        let mut held = match statement.long_data.remove(&index) {
-            Some(LongData::Held(held)) => held.expose().to_vec(),
-            _ => Vec::new(),
-        };
-        if held.len() + data.len() > LARGEST_LONG_DATA {
+        let held = statement.long_data.entry(index).or_insert_with(|| LongData::Held(Plaintext::new(Vec::new())));
+        let LongData::Held(held) = held else { return Ok(()) };
+        if held.expose().len() + data.len() > LARGEST_LONG_DATA {
             return Err(SessionError::TooLarge);
         }
-        held.extend_from_slice(data);
-        statement.long_data.insert(index, LongData::Held(Plaintext::new(held)));
+        held.extend(data);
         Ok(())
     }
 

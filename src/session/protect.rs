@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::command::Session;
 use super::error::{SessionError, err_packet, refused, sealwire_error};
-use super::state::{Known, START_TRACKING, TELL_CHARACTER_SET_RESULTS};
+use super::state::{Known, OTHER_SCHEMA, START_TRACKING, TELL_CHARACTER_SET_RESULTS, tell_state};
 use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, Snapshot, Width};
 use crate::keys::{KeyError, Keys};
 use crate::seal::Plaintext;
@@ -154,17 +154,20 @@ impl Session {
 
     /// Makes the server report what a plan depends on. `Err`: it will not, and the client is told.
     async fn start_tracking(&mut self) -> Result<Result<Known, ErrPacket>, SessionError> {
-        for statement in START_TRACKING {
-            if let Some(error) = self.run_own(statement).await? {
-                return Ok(Err(sealwire_error(
-                    RefusalCode::UnknownSessionState,
-                    format!(
-                        "the server does not report this session's state (error {}), so statements on protected \
-                         tables cannot be analysed",
-                        error.code
-                    ),
-                )));
-            }
+        let names = self.shared.catalog.current().lower_case_table_names;
+        let tell = tell_state(self.state.schema.as_deref(), names);
+        for statement in [START_TRACKING, &tell] {
+            let Some(error) = self.run_own(statement).await? else { continue };
+            let why = match error.code {
+                OTHER_SCHEMA => "the server does not report its current schema: SET GLOBAL session_track_schema = ON \
+                                 and look into init_connect"
+                    .to_owned(),
+                code => format!("the server does not report this session's state (error {code})"),
+            };
+            return Ok(Err(sealwire_error(
+                RefusalCode::UnknownSessionState,
+                format!("{why}; statements on protected tables cannot be analysed"),
+            )));
         }
         if self.state.character_set_results.is_none()
             && let Some(error) = self.run_own(TELL_CHARACTER_SET_RESULTS).await?

@@ -6,22 +6,45 @@ use crate::sql::{Charset, SqlMode};
 use crate::wire::ok::StateChange;
 use crate::wire::status::SERVER_STATUS_IN_TRANS;
 
-/// Statements run once, at a session's first protected statement. The first makes the server report
-/// these variables from then on, whatever the client or the server's administrator chose (MySQL refuses
-/// a name that is there twice). The second assigns each variable to itself, which makes the server report
-/// the present values; both servers read all right-hand sides before they assign, so the collation of the
-/// connection survives. Both are SET: a SELECT would disturb FOUND_ROWS().
-pub const START_TRACKING: [&str; 2] = [
-    "SET SESSION session_track_system_variables = IF(@@SESSION.session_track_system_variables = '*', '*', \
+/// Run once, at a session's first protected statement: makes the server report these variables and the
+/// current schema from then on, whatever the client or the server's administrator chose (MySQL refuses a name
+/// that is there twice). Like [`tell_state`] a SET: a SELECT would disturb FOUND_ROWS().
+pub const START_TRACKING: &str = "SET SESSION session_track_schema = ON, \
+     SESSION session_track_system_variables = IF(@@SESSION.session_track_system_variables = '*', '*', \
      CONCAT_WS(',', NULLIF(@@SESSION.session_track_system_variables, ''), \
      IF(FIND_IN_SET('sql_mode', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'sql_mode'), \
      IF(FIND_IN_SET('character_set_client', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'character_set_client'), \
      IF(FIND_IN_SET('character_set_connection', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'character_set_connection'), \
-     IF(FIND_IN_SET('character_set_results', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'character_set_results')))",
-    "SET SESSION sql_mode = @@SESSION.sql_mode, SESSION character_set_client = @@SESSION.character_set_client, \
-     SESSION character_set_connection = @@SESSION.character_set_connection, \
-     SESSION collation_connection = @@SESSION.collation_connection",
-];
+     IF(FIND_IN_SET('character_set_results', REPLACE(LOWER(@@SESSION.session_track_system_variables), ' ', '')), NULL, 'character_set_results')))";
+
+/// The error of [`tell_state`] where the current schema is another: no sql_mode has that name.
+pub const OTHER_SCHEMA: u16 = 1231;
+
+/// Run behind [`START_TRACKING`]: assigns each variable to itself, which makes the server report the present
+/// values; both servers read all right-hand sides before they assign, so the collation of the connection
+/// survives. Fails with [`OTHER_SCHEMA`] where the current schema is not `schema`: the server may have been
+/// told not to report it (`SET GLOBAL session_track_schema = OFF`, `init_connect`), and a name resolved in the
+/// wrong schema would pass a protected table unseen.
+pub fn tell_state(schema: Option<&str>, lower_case_table_names: u8) -> String {
+    let same = match schema {
+        None => "DATABASE() IS NULL".to_owned(),
+        Some(name) => {
+            // Names have no case on such servers, and the login's spelling is not what they report.
+            let (present, name) = match lower_case_table_names {
+                0 => ("DATABASE()", name.to_owned()),
+                _ => ("LOWER(DATABASE())", name.to_lowercase()),
+            };
+            let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+            format!("CAST({present} AS BINARY) <=> 0x{hex}")
+        }
+    };
+    format!(
+        "SET SESSION sql_mode = IF({same}, @@SESSION.sql_mode, 'OTHER_SCHEMA'), \
+         SESSION character_set_client = @@SESSION.character_set_client, \
+         SESSION character_set_connection = @@SESSION.character_set_connection, \
+         SESSION collation_connection = @@SESSION.collation_connection"
+    )
+}
 
 /// Tells `character_set_results` where the server has not reported it: assigning it to itself would lose
 /// the collation that the login chose, which clients see in column definitions. The value comes as the

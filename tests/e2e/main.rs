@@ -50,5 +50,6 @@ mod tampering;
 mod tls;
 mod tracking;
 mod types;
+mod untracked;
 mod vault;
 mod width;

@@ -100,19 +100,14 @@ pub fn missing(what: &str) {
     eprintln!("skipped: {what} is not running");
 }
 
-impl Backend {
-    /// The running server, or `None` when the test is to be skipped.
-    pub fn get(server: Server) -> Option<Self> {
+impl Servers {
+    pub(super) fn backend(&self, server: Server) -> Option<Backend> {
         let address = match server {
-            Server::MariaDb1011 => SERVERS.mariadb.as_ref(),
-            Server::MariaDb118 => SERVERS.mariadb118.as_ref(),
-            Server::MySql97 => SERVERS.mysql.as_ref(),
-        };
-        let Some(address) = address else {
-            missing(&format!("{server:?}"));
-            return None;
-        };
-        Some(Self {
+            Server::MariaDb1011 => self.mariadb.as_ref(),
+            Server::MariaDb118 => self.mariadb118.as_ref(),
+            Server::MySql97 => self.mysql.as_ref(),
+        }?;
+        Some(Backend {
             server,
             host: address.host.clone(),
             port: address.port,
@@ -123,6 +118,17 @@ impl Backend {
             error_log: address.error_log.clone(),
             tls: address.tls.clone(),
         })
+    }
+}
+
+impl Backend {
+    /// The running server, or `None` when the test is to be skipped.
+    pub fn get(server: Server) -> Option<Self> {
+        let backend = SERVERS.backend(server);
+        if backend.is_none() {
+            missing(&format!("{server:?}"));
+        }
+        backend
     }
 
     pub fn is_mariadb(&self) -> bool {

@@ -213,9 +213,10 @@ start() {
 }
 
 stop() {
-    local dir=$1 name pids=()
-    for name in $DATABASES moto; do
-        if [ -e "$dir/$name/pid" ]; then pids+=("$(cat "$dir/$name/pid")"); fi
+    local dir=$1 file pids=()
+    # Tests that were killed may have left servers of their own.
+    for file in "$dir"/*/pid "$dir"/private-*/*/pid; do
+        if [ -e "$file" ]; then pids+=("$(cat "$file")"); fi
     done
     end_processes "${pids[@]}"
     rm -rf "$dir"
