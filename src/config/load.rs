@@ -1,6 +1,5 @@
-//! The configuration file into [`Config`]: every section but `tables`, defaults and cross-checks.
+//! The configuration file into [`Config`]: every section but `kms` and `tables`, defaults and cross-checks.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -10,9 +9,9 @@ use ipnet::IpNet;
 use super::error::ConfigErrors;
 use super::model::*;
 use super::reader::{Keys, Reader, Section};
-use super::tables;
 use super::tree::{self, Node, Value};
-use super::values::{names_kms_key, parse_backend, parse_listen};
+use super::values::{parse_backend, parse_listen};
+use super::{kms, tables};
 
 const TOP: Keys = Keys {
     path: "",
@@ -37,32 +36,9 @@ const TLS: Keys = Keys { path: "tls", names: &["mode", "cert", "key"], later: &[
 const BACKEND: Keys = Keys { path: "backend", names: &["address", "tls", "control", "connect_timeout"], later: &[] };
 const BACKEND_TLS: Keys = Keys { path: "backend.tls", names: &["mode", "ca", "cert", "key"], later: &[] };
 const CONTROL: Keys = Keys { path: "backend.control", names: &["user", "password"], later: &[] };
-const KMS: Keys = Keys {
-    path: "kms",
-    names: &[
-        "provider",
-        "mode",
-        "key",
-        "previous",
-        "keyring",
-        "allow_plaintext",
-        "region",
-        "endpoint",
-        "fips",
-        "concurrency",
-        "cache",
-        "encryption_context",
-        "accept_contexts",
-    ],
-    later: &[],
-};
-const CACHE: Keys = Keys { path: "kms.cache", names: &["ttl", "max_stale"], later: &[] };
 const CATALOG: Keys = Keys { path: "catalog", names: &["max_age"], later: &[] };
 
-pub(super) const SECTIONS: &[Keys] = &[TOP, PROXY_PROTOCOL, TLS, BACKEND, BACKEND_TLS, CONTROL, KMS, CACHE, CATALOG];
-
-/// Keys of an encryption context that the proxy sets itself.
-const RESERVED_CONTEXT: [&str; 4] = ["purpose", "table", "key", "column"];
+pub(super) const SECTIONS: &[Keys] = &[TOP, PROXY_PROTOCOL, TLS, BACKEND, BACKEND_TLS, CONTROL, CATALOG];
 
 impl Config {
     /// Reads, interpolates and validates a file.
@@ -98,7 +74,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let tls = client_tls(r, &top);
     let compression = compression(r, &top);
     let backend = backend(r, &top);
-    let kms = kms(r, &top);
+    let kms = kms::kms(r, &top);
     let vault = match top.get("vault") {
         Some(node) => r.text(node, "vault").and_then(|name| tables::table_name(r, node.pos, "vault", &name)),
         None => Some(TableName::new("sealwire", "data_keys")),
@@ -337,177 +313,4 @@ fn control(r: &mut Reader<'_>, backend: &Section<'_>) -> Option<Control> {
         None => Some(String::new()),
     };
     Some(Control { user: user?, password: Secret::new(password?) })
-}
-
-fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Kind {
-        Aws,
-        Local,
-        None,
-    }
-    let Some((key, node)) = top.entry("kms") else {
-        r.problem(top.key_pos("kms"), "`kms` is missing", "for example `kms: { provider: aws, key: alias/my-app }`");
-        return None;
-    };
-    let section = r.section(key.pos, node, KMS);
-    let kinds = [("aws", Kind::Aws), ("local", Kind::Local), ("none", Kind::None)];
-    let kind = r.choice(&section, "provider", &kinds);
-    if section.get("provider").is_none() {
-        r.problem(
-            section.key_pos("provider"),
-            "`kms.provider` is missing",
-            "write `provider: aws` (or local, for development)",
-        );
-    }
-    let modes = [("envelope", KmsMode::Envelope), ("direct", KmsMode::Direct)];
-    let mode = r.choice(&section, "mode", &modes).unwrap_or(KmsMode::Envelope);
-    let key = section.get("key").and_then(|node| kms_key(r, node, "key", kind == Some(Kind::Aws)));
-    let previous = match section.get("previous").map(|node| (node, &node.value)) {
-        None => Vec::new(),
-        Some((_, Value::Sequence(items))) => {
-            items.iter().filter_map(|item| kms_key(r, item, "previous", kind == Some(Kind::Aws))).collect()
-        }
-        Some((node, _)) => {
-            r.problem(node.pos, "`previous` must be a list", "for example `previous: [alias/old-app]`");
-            Vec::new()
-        }
-    };
-    let keyring = section.get("keyring").and_then(|node| r.path(node, "keyring"));
-    let allow_plaintext = r.boolean(&section, "allow_plaintext", false);
-    let fips = r.boolean(&section, "fips", false);
-    let region = section.get("region").and_then(|node| r.text(node, "region"));
-    let endpoint = section.get("endpoint").and_then(|node| {
-        let text = r.text(node, "endpoint")?;
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Some(text);
-        }
-        r.problem(node.pos, "`endpoint` must be a URL", "for example `endpoint: http://127.0.0.1:5000`");
-        None
-    });
-    if kind == Some(Kind::Aws) && section.get("key").is_none() {
-        r.problem(
-            section.pos,
-            "`kms.key` is missing: provider aws needs the KMS key",
-            "for example `key: alias/my-app`",
-        );
-    }
-    if kind.is_some_and(|kind| kind != Kind::Aws) {
-        for name in ["region", "endpoint", "fips"] {
-            if section.get(name).is_some() {
-                r.problem(section.key_pos(name), format!("`{name}` is for provider aws only"), "remove it");
-            }
-        }
-    }
-    if kind.is_some_and(|kind| kind != Kind::Local) && section.get("keyring").is_some() {
-        r.problem(section.key_pos("keyring"), "`keyring` is for provider local only", "remove it");
-    }
-    if kind == Some(Kind::None) && !allow_plaintext {
-        r.problem(
-            section.key_pos("provider"),
-            "provider none stores plaintext",
-            "for an application's own tests only; say so with `allow_plaintext: true` beside it",
-        );
-    }
-    if kind.is_some_and(|kind| kind != Kind::None) && allow_plaintext {
-        r.problem(section.key_pos("allow_plaintext"), "`allow_plaintext` is for provider none only", "remove it");
-    }
-    let provider = match kind? {
-        Kind::Aws => Provider::Aws,
-        Kind::None => Provider::None,
-        Kind::Local => {
-            if section.get("keyring").is_none() {
-                r.problem(
-                    section.pos,
-                    "`kms.keyring` is missing: provider local keeps its keys there",
-                    "for example `keyring: keyring.json`",
-                );
-            }
-            Provider::Local { keyring: keyring.unwrap_or_default() }
-        }
-    };
-    let concurrency = r.integer(&section, "concurrency", 1..=1000).and_then(|n| usize::try_from(n).ok()).unwrap_or(16);
-    let cache = cache(r, &section);
-    let encryption_context = match section.get("encryption_context") {
-        Some(node) => context(r, node, "encryption_context", true),
-        None => BTreeMap::new(),
-    };
-    let accept_contexts = match section.get("accept_contexts").map(|node| (node, &node.value)) {
-        None => Vec::new(),
-        Some((_, Value::Sequence(items))) => {
-            items.iter().map(|item| context(r, item, "accept_contexts", false)).collect()
-        }
-        Some((node, _)) => {
-            r.problem(
-                node.pos,
-                "`accept_contexts` must be a list of mappings",
-                "for example `accept_contexts: [{ app: billing }]`",
-            );
-            Vec::new()
-        }
-    };
-    Some(Kms {
-        provider,
-        mode,
-        key,
-        previous,
-        region,
-        endpoint,
-        fips,
-        concurrency,
-        cache,
-        encryption_context,
-        accept_contexts,
-    })
-}
-
-fn kms_key(r: &mut Reader<'_>, node: &Node, what: &str, aws: bool) -> Option<String> {
-    let text = r.text(node, what)?;
-    if aws && !names_kms_key(&text) {
-        r.problem(
-            node.pos,
-            format!("`{what}` does not name a KMS key"),
-            "write an alias (alias/my-app), a key id, a key ARN or an alias ARN",
-        );
-        return None;
-    }
-    Some(text)
-}
-
-fn cache(r: &mut Reader<'_>, kms: &Section<'_>) -> KeyCache {
-    let default = KeyCache { ttl: Duration::from_secs(300), max_stale: Duration::from_secs(3600) };
-    let Some((key, node)) = kms.entry("cache") else { return default };
-    let section = r.section(key.pos, node, CACHE);
-    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
-    let ttl = r.duration(&section, "ttl", second, day, default.ttl);
-    let max_stale = r.duration(&section, "max_stale", second, day, default.max_stale.max(ttl));
-    if max_stale < ttl {
-        r.problem(
-            section.key_pos("max_stale"),
-            "`max_stale` is shorter than `ttl`",
-            "both count from the last good Decrypt; make `max_stale` at least as long as `ttl`",
-        );
-    }
-    KeyCache { ttl, max_stale }
-}
-
-fn context(r: &mut Reader<'_>, node: &Node, what: &str, written: bool) -> BTreeMap<String, String> {
-    let mut pairs = BTreeMap::new();
-    for (key, node) in r.mapping(node, what, "for example `{ service: billing }`") {
-        let name = key.name.to_ascii_lowercase();
-        let reserved = written && RESERVED_CONTEXT.contains(&name.as_str());
-        if reserved || name.starts_with("aws:") || name.is_empty() {
-            let who = if reserved { "the proxy sets it itself" } else { "KMS keeps that name for itself" };
-            r.problem(
-                key.pos,
-                format!("`{}` cannot be a key of an encryption context: {who}", key.name),
-                "choose another name",
-            );
-            continue;
-        }
-        if let Some(value) = r.text(node, &key.name) {
-            pairs.insert(key.name.clone(), value);
-        }
-    }
-    pairs
 }

@@ -4,6 +4,7 @@
 //! offending line and a hint. Nothing here talks to a server or to KMS: that is `check`'s work.
 mod error;
 mod interpolate;
+mod kms;
 mod load;
 pub mod model;
 mod reader;
@@ -19,6 +20,7 @@ pub use reader::Keys;
 /// sample and the JSON Schema against the loader.
 pub fn known_keys() -> Vec<Keys> {
     let mut all = load::SECTIONS.to_vec();
+    all.extend_from_slice(kms::SECTIONS);
     all.extend_from_slice(tables::SECTIONS);
     all
 }
