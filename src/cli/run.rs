@@ -29,6 +29,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     let control = connect(&config, &runtime)?;
     let catalog = runtime.block_on(Catalog::start(config.clone(), control.clone()))?;
     let keys = Keys::start(&config, control)?;
+    runtime.block_on(keys.refuse_unfit_key())?;
     let shared = Arc::new(Shared::new(config, catalog, keys)?);
     let stop = shared.shutdown.clone();
     std::thread::scope(|scope| {

@@ -22,13 +22,16 @@ const KMS: Keys = Keys {
         "fips",
         "concurrency",
         "cache",
+        "plaintext_cache",
         "encryption_context",
         "accept_contexts",
     ],
     later: &[],
 };
 const CACHE: Keys = Keys { path: "kms.cache", names: &["ttl", "max_stale"], later: &[] };
-pub(super) const SECTIONS: &[Keys] = &[KMS, CACHE];
+const PLAINTEXT_CACHE: Keys = Keys { path: "kms.plaintext_cache", names: &["ttl", "entries", "bytes"], later: &[] };
+
+pub(super) const SECTIONS: &[Keys] = &[KMS, CACHE, PLAINTEXT_CACHE];
 
 /// Keys of an encryption context that the proxy sets itself.
 const RESERVED_CONTEXT: [&str; 4] = ["purpose", "table", "key", "column"];
@@ -122,6 +125,7 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
     };
     let concurrency = r.integer(&section, "concurrency", 1..=1000).and_then(|n| usize::try_from(n).ok()).unwrap_or(16);
     let cache = cache(r, &section);
+    let plaintext_cache = plaintext_cache(r, &section);
     let encryption_context = match section.get("encryption_context") {
         Some(node) => context(r, node, "encryption_context", true),
         None => BTreeMap::new(),
@@ -150,6 +154,7 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         fips,
         concurrency,
         cache,
+        plaintext_cache,
         encryption_context,
         accept_contexts,
     })
@@ -183,6 +188,17 @@ fn cache(r: &mut Reader<'_>, kms: &Section<'_>) -> KeyCache {
         );
     }
     KeyCache { ttl, max_stale }
+}
+
+/// Off unless the section is there.
+fn plaintext_cache(r: &mut Reader<'_>, kms: &Section<'_>) -> Option<PlaintextCache> {
+    let (key, node) = kms.entry("plaintext_cache")?;
+    let section = r.section(key.pos, node, PLAINTEXT_CACHE);
+    let (least, hour) = (Duration::from_millis(100), Duration::from_secs(3600));
+    let ttl = r.duration(&section, "ttl", least, hour, Duration::from_secs(60));
+    let entries = r.integer(&section, "entries", 1..=10_000_000).unwrap_or(10_000);
+    let bytes = r.integer(&section, "bytes", 8192..=1 << 34).unwrap_or(16 << 20);
+    Some(PlaintextCache { entries: usize::try_from(entries).ok()?, bytes: usize::try_from(bytes).ok()?, ttl })
 }
 
 fn context(r: &mut Reader<'_>, node: &Node, what: &str, written: bool) -> BTreeMap<String, String> {

@@ -172,6 +172,8 @@ pub struct Kms {
     /// KMS calls in flight at once, at most.
     pub concurrency: usize,
     pub cache: KeyCache,
+    /// Direct mode only: opened values are kept beyond their result; off by default.
+    pub plaintext_cache: Option<PlaintextCache>,
     /// Static pairs that go into every encryption context beside `table`.
     pub encryption_context: BTreeMap<String, String>,
     /// Further contexts under which direct values are read, never written.
@@ -201,6 +203,15 @@ pub enum KmsMode {
 pub struct KeyCache {
     pub ttl: Duration,
     pub max_stale: Duration,
+}
+
+/// What is kept of opened direct values, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaintextCache {
+    pub ttl: Duration,
+    pub entries: usize,
+    /// Of plaintext and what an entry costs beside it.
+    pub bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]

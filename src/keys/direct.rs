@@ -1,38 +1,82 @@
-//! Direct mode: every value is encrypted and decrypted by KMS itself, many at once but never more than
-//! `kms.concurrency`.
+//! Direct mode: every value is encrypted and decrypted by KMS itself, several at once but never more than
+//! `kms.concurrency` in the whole proxy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use aws_lc_rs::digest;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::context::EncryptionContext;
 use super::error::KeyError;
+use super::flights::{Flights, in_order};
+use super::plaintexts::{Denials, Fingerprint, Plaintexts};
 use super::provider::{KmsError, Provider, Runner};
 use crate::catalog::ProtectedColumn;
-use crate::config::{EmptyPolicy, Kms};
+use crate::config::{EmptyPolicy, Kms, PlaintextCache};
+use crate::seal::derive::push_field;
 use crate::seal::direct::{MAX_PLAINTEXT, decode, encode};
 use crate::seal::{Plaintext, SealError};
 
+/// What one result may remember of its values.
+const MEMO: PlaintextCache = PlaintextCache { entries: 4096, bytes: 1 << 20, ttl: std::time::Duration::from_secs(60) };
+
+/// The values of one result: what repeats in it is opened once.
+#[derive(Clone)]
+pub struct Memo(Arc<Plaintexts>);
+
+#[derive(Clone)]
 pub struct Direct {
-    provider: Provider,
+    shared: Arc<Shared>,
     runner: Runner,
-    permits: Arc<Semaphore>,
     static_pairs: BTreeMap<String, String>,
     /// Contexts of values that an application encrypted itself.
     accepted: Vec<EncryptionContext>,
+    concurrency: usize,
+}
+
+struct Shared {
+    provider: Provider,
+    permits: Semaphore,
+    flights: Flights,
+    /// Beyond a result; off unless configured.
+    cache: Option<Plaintexts>,
+    denials: Denials,
 }
 
 impl Direct {
-    pub fn new(provider: Provider, runner: Runner, kms: &Kms) -> Self {
-        Self {
+    pub fn new(provider: Provider, runner: Runner, kms: &Kms, denials: Denials) -> Self {
+        let concurrency = kms.concurrency.clamp(1, 1000);
+        let shared = Shared {
             provider,
+            permits: Semaphore::new(concurrency),
+            flights: Flights::default(),
+            cache: kms.plaintext_cache.map(|limits| Plaintexts::new(limits, denials.clone())),
+            denials,
+        };
+        Self {
+            shared: Arc::new(shared),
             runner,
-            permits: Arc::new(Semaphore::new(kms.concurrency.clamp(1, 1000))),
             static_pairs: kms.encryption_context.clone(),
             accepted: kms.accept_contexts.iter().cloned().map(EncryptionContext::new).collect(),
+            concurrency,
         }
+    }
+
+    pub fn memo(&self) -> Memo {
+        Memo(Arc::new(Plaintexts::new(MEMO, self.shared.denials.clone())))
+    }
+
+    /// Wipes opened values whose time is over.
+    pub fn sweep(&self) {
+        if let Some(cache) = &self.shared.cache {
+            cache.sweep();
+        }
+    }
+
+    /// How long opened values are kept beyond a result, if they are.
+    pub fn cached_for(&self) -> Option<std::time::Duration> {
+        self.shared.cache.as_ref().map(Plaintexts::ttl)
     }
 
     /// What can be said of a value to seal without asking KMS.
@@ -53,78 +97,108 @@ impl Direct {
         decode(stored, column.physical).err().map(|error| Err(KeyError::opening(label(column), error)))
     }
 
-    /// Seals values that [`Direct::seal_now`] had no answer for. The numbers come back with the values.
-    pub async fn seal(
-        &self,
-        values: Vec<(usize, Arc<ProtectedColumn>, Plaintext)>,
-    ) -> Result<Vec<(usize, Vec<u8>)>, KeyError> {
-        let jobs = values.into_iter().map(|(at, column, value)| {
+    /// Seals values that [`Direct::seal_now`] had no answer for, answers in their order.
+    pub fn seal(&self, values: Vec<(Arc<ProtectedColumn>, Plaintext)>) -> mpsc::Receiver<Result<Vec<u8>, KeyError>> {
+        let jobs = values.into_iter().map(|(column, value)| {
             let context = EncryptionContext::direct(&column.scope.table, &self.static_pairs);
-            let provider = self.provider.clone();
+            let shared = self.shared.clone();
             async move {
-                let blob = provider.encrypt(&context, &value).await?;
-                Ok((at, encode(blob, column.physical)))
+                let blob = shared.encrypt(&context, &value).await?;
+                Ok(encode(blob, column.physical))
             }
         });
-        self.all(jobs.collect()).await
+        in_order(&self.runner, jobs.collect(), self.concurrency)
     }
 
-    /// Opens values that [`Direct::open_now`] had no answer for.
-    pub async fn open(
+    /// Opens values that [`Direct::open_now`] had no answer for, answers in their order.
+    pub fn open(
         &self,
-        values: Vec<(usize, Arc<ProtectedColumn>, Vec<u8>)>,
-    ) -> Result<Vec<(usize, Plaintext)>, KeyError> {
-        let jobs = values.into_iter().map(|(at, column, stored)| {
+        values: Vec<(Arc<ProtectedColumn>, Vec<u8>)>,
+        memo: &Memo,
+    ) -> mpsc::Receiver<Result<Plaintext, KeyError>> {
+        let jobs = values.into_iter().map(|(column, stored)| {
             let mut contexts = vec![EncryptionContext::direct(&column.scope.table, &self.static_pairs)];
             contexts.extend(self.accepted.iter().cloned());
-            let provider = self.provider.clone();
+            let (shared, memo) = (self.shared.clone(), memo.clone());
             async move {
-                let blob =
-                    decode(&stored, column.physical).map_err(|error| KeyError::opening(label(&column), error))?;
-                for context in &contexts {
-                    match provider.decrypt(context, &blob).await {
-                        Ok(value) => return Ok((at, value)),
-                        Err(KmsError::InvalidCiphertext) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                Err(KeyError::opening(label(&column), SealError::Authentication))
+                let fail = |error| KeyError::opening(label(&column), error);
+                let blob = decode(&stored, column.physical).map_err(fail)?;
+                shared.open(contexts, blob, &memo).await.map_err(|error| match error {
+                    KmsError::InvalidCiphertext => fail(SealError::Authentication),
+                    error => error.into(),
+                })
             }
         });
-        self.all(jobs.collect()).await
+        in_order(&self.runner, jobs.collect(), self.concurrency)
+    }
+}
+
+impl Shared {
+    async fn encrypt(&self, context: &EncryptionContext, value: &Plaintext) -> Result<Vec<u8>, KmsError> {
+        let _permit = self.permits.acquire().await.map_err(|_| stopped())?;
+        self.noted(self.provider.encrypt(context, value).await)
     }
 
-    /// Runs `jobs` on the control runtime; the first failure ends them all.
-    async fn all<T, F>(&self, jobs: Vec<F>) -> Result<Vec<T>, KeyError>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, KeyError>> + Send + 'static,
-    {
-        if jobs.is_empty() {
-            return Ok(Vec::new());
+    /// From what is kept, from another's call for the same, or by one of its own.
+    async fn open(&self, contexts: Vec<EncryptionContext>, blob: Vec<u8>, memo: &Memo) -> Result<Plaintext, KmsError> {
+        let key = fingerprint(&contexts, &blob);
+        if let Some(value) = memo.0.get(&key).or_else(|| self.cache.as_ref()?.get(&key)) {
+            return Ok(value);
         }
-        let permits = self.permits.clone();
-        let run = async move {
-            let mut running = JoinSet::new();
-            let mut done = Vec::with_capacity(jobs.len());
-            for job in jobs {
-                let permit = permits.clone().acquire_owned().await.map_err(|_| KeyError::ShuttingDown)?;
-                running.spawn(async move {
-                    let outcome = job.await;
-                    drop(permit);
-                    outcome
-                });
-                while let Some(outcome) = running.try_join_next() {
-                    done.push(outcome.map_err(|_| KeyError::ShuttingDown)??);
-                }
+        let denials = self.denials.count();
+        let call = async {
+            let value = self.decrypt(&contexts, &blob).await?;
+            // Before the call counts as ended, so that whoever asks next finds the one or the other.
+            memo.0.put(key, &value, denials);
+            if let Some(cache) = &self.cache {
+                cache.put(key, &value, denials);
             }
-            while let Some(outcome) = running.join_next().await {
-                done.push(outcome.map_err(|_| KeyError::ShuttingDown)??);
-            }
-            Ok(done)
+            Ok(value)
         };
-        self.runner.run(run).await.unwrap_or(Err(KeyError::ShuttingDown))
+        let outcome = self.flights.join(key, call).await;
+        if let Ok(value) = &outcome {
+            memo.0.put(key, value, denials);
+        }
+        outcome
     }
+
+    /// Under one context after the other: KMS says no more of a wrong one than that the blob is invalid.
+    async fn decrypt(&self, contexts: &[EncryptionContext], blob: &[u8]) -> Result<Plaintext, KmsError> {
+        for context in contexts {
+            let _permit = self.permits.acquire().await.map_err(|_| stopped())?;
+            match self.noted(self.provider.decrypt(context, blob).await) {
+                Err(KmsError::InvalidCiphertext) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(KmsError::InvalidCiphertext)
+    }
+
+    fn noted<T>(&self, outcome: Result<T, KmsError>) -> Result<T, KmsError> {
+        if matches!(outcome, Err(KmsError::Denied { .. })) {
+            self.denials.note();
+            if let Some(cache) = &self.cache {
+                cache.sweep();
+            }
+        }
+        outcome
+    }
+}
+
+fn fingerprint(contexts: &[EncryptionContext], blob: &[u8]) -> Fingerprint {
+    let mut message = Vec::with_capacity(blob.len().saturating_add(128));
+    for context in contexts {
+        push_field(&mut message, &context.canonical());
+    }
+    push_field(&mut message, b"");
+    push_field(&mut message, blob);
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.copy_from_slice(digest::digest(&digest::SHA256, &message).as_ref());
+    fingerprint
+}
+
+fn stopped() -> KmsError {
+    KmsError::Unavailable("the proxy is shutting down".into())
 }
 
 /// `schema.table.column`, for messages.

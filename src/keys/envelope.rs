@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::cache::{Advice, Cache, TableKey, Unwrapped, Which};
 use super::context::EncryptionContext;
 use super::error::KeyError;
+use super::plaintexts::Denials;
 use super::provider::{KmsError, Provider, Runner};
 use super::store::Store;
 use super::vault::{self, PURPOSE_DATA, PURPOSE_SEARCH, STATE_ACTIVE, STATE_RETIRED, STATE_SHREDDED, VaultRow};
@@ -32,6 +33,7 @@ pub struct Envelope {
     /// Outcomes only; the keys themselves are in `cache`.
     loads: moka::future::Cache<Which, Result<(), KeyError>>,
     static_pairs: BTreeMap<String, String>,
+    denials: Denials,
 }
 
 /// Where the values of a scope are, for the search for values without a key.
@@ -48,9 +50,10 @@ impl Envelope {
         runner: Runner,
         cache: Cache,
         static_pairs: BTreeMap<String, String>,
+        denials: Denials,
     ) -> Self {
         let loads = moka::future::Cache::builder().max_capacity(10_000).time_to_live(SHARED_FOR).build();
-        Self { provider, store, runner, cache, loads, static_pairs }
+        Self { provider, store, runner, cache, loads, static_pairs, denials }
     }
 
     /// The key, cached or not. `place` is needed for [`Which::Active`] and [`Which::Search`].
@@ -121,6 +124,7 @@ impl Envelope {
                         this.cache.purge(&wanted);
                         tracing::warn!(table = wanted.table(), %error, "a data key must not be used any longer");
                         if matches!(error, KeyError::Kms(KmsError::Denied { .. })) {
+                            this.denials.note();
                             this.cache.suspect_all();
                         }
                     }

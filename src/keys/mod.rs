@@ -6,7 +6,10 @@ pub mod context;
 mod direct;
 mod envelope;
 pub mod error;
+mod flights;
 pub mod life;
+mod opened;
+mod plaintexts;
 pub mod provider;
 pub mod providers;
 mod report;
@@ -16,19 +19,26 @@ mod tests;
 mod vault;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use direct::Memo;
 pub use error::{Fault, KeyError};
+pub use opened::Opened;
 pub use report::KeysReport;
 
 use self::cache::{Cache, Which};
 use self::direct::{Direct, label};
 use self::envelope::{Envelope, Place};
+use self::plaintexts::Denials;
 use self::provider::{Provider, Runner};
 use self::store::Store;
 use crate::catalog::ProtectedColumn;
 use crate::config::{Config, KmsMode, Search};
 use crate::control::Control;
 use crate::seal::{Plaintext, Sealed, format};
+
+/// How often opened values are looked at, at least and at most.
+const SWEEP: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
 /// Seals and opens. Cheap to clone; clones share the cache.
 #[derive(Clone)]
@@ -49,6 +59,7 @@ impl Keys {
         let store = Store::Sql { control: control.clone(), table: config.vault.clone() };
         let keys = Self::with(config, store, Runner::Control(control))?;
         keys.inner.envelope.start_sweeping(config.kms.cache.max_stale);
+        keys.start_sweeping();
         Ok(keys)
     }
 
@@ -57,8 +68,9 @@ impl Keys {
         let kms = &config.kms;
         let provider = Provider::start(config)?;
         let cache = Cache::new(kms.cache.ttl, kms.cache.max_stale);
-        let direct = Direct::new(provider.clone(), runner.clone(), kms);
-        let envelope = Envelope::new(provider, store, runner, cache, kms.encryption_context.clone());
+        let denials = Denials::default();
+        let direct = Direct::new(provider.clone(), runner.clone(), kms, denials.clone());
+        let envelope = Envelope::new(provider, store, runner, cache, kms.encryption_context.clone(), denials);
         Ok(Self { inner: Arc::new(Inner { config: config.clone(), envelope: Arc::new(envelope), direct }) })
     }
 
@@ -66,12 +78,13 @@ impl Keys {
     /// bytes for binary ones. All or nothing.
     pub async fn seal(&self, values: Vec<(Arc<ProtectedColumn>, Plaintext)>) -> Result<Vec<Vec<u8>>, KeyError> {
         let mut out: Vec<Option<Vec<u8>>> = Vec::with_capacity(values.len());
-        let mut waiting = Vec::new();
+        let (mut places, mut waiting) = (Vec::new(), Vec::new());
         for (at, (column, value)) in values.into_iter().enumerate() {
             out.push(match self.seal_now(&column, &value) {
                 Some(sealed) => Some(sealed?),
                 None if column.mode == KmsMode::Direct => {
-                    waiting.push((at, column, value));
+                    places.push(at);
+                    waiting.push((column, value));
                     None
                 }
                 None => {
@@ -87,24 +100,39 @@ impl Keys {
                 }
             });
         }
-        collect(out, self.inner.direct.seal(waiting).await?)
+        let mut sealed = self.inner.direct.seal(waiting);
+        for at in places {
+            let value = sealed.recv().await.ok_or(KeyError::ShuttingDown)??;
+            if let Some(place) = out.get_mut(at) {
+                *place = Some(value);
+            }
+        }
+        out.into_iter().collect::<Option<Vec<_>>>().ok_or(KeyError::ShuttingDown)
     }
 
-    /// Opens a batch of stored values, order kept. A value that is not sealed is an error.
-    pub async fn open(&self, values: Vec<(Arc<ProtectedColumn>, Vec<u8>)>) -> Result<Vec<Plaintext>, KeyError> {
-        let mut out: Vec<Option<Plaintext>> = Vec::with_capacity(values.len());
-        let mut waiting = Vec::new();
-        for (at, (column, stored)) in values.into_iter().enumerate() {
-            out.push(match self.open_now(&column, &stored) {
-                Some(value) => Some(value?),
-                None if column.mode == KmsMode::Direct => {
-                    waiting.push((at, column, stored));
-                    None
-                }
-                None => Some(self.open_envelope(&column, &stored).await?),
-            });
-        }
-        collect(out, self.inner.direct.open(waiting).await?)
+    /// What one result remembers of its values.
+    pub fn memo(&self) -> Memo {
+        self.inner.direct.memo()
+    }
+
+    /// Opens stored values one after the other, order kept; KMS opens several at once. A value that is not
+    /// sealed is an error, which leaves those before it alone.
+    pub fn open(&self, values: Vec<(Arc<ProtectedColumn>, Vec<u8>)>, memo: &Memo) -> Opened {
+        Opened::begin(self, values, memo)
+    }
+
+    /// Wipes opened values when their time is over, for as long as anybody holds this.
+    fn start_sweeping(&self) {
+        let Some(ttl) = self.inner.direct.cached_for() else { return };
+        let this = Arc::downgrade(&self.inner);
+        let every = (ttl / 4).clamp(SWEEP.0, SWEEP.1);
+        self.inner.envelope.runner.spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(this) = this.upgrade() else { return };
+                this.direct.sweep();
+            }
+        });
     }
 
     /// Seals one value without waiting, if its key is at hand. `None`: use [`Keys::seal`].
@@ -188,14 +216,4 @@ fn seal_with(
 
 fn open_with(key: &cache::TableKey, column: &ProtectedColumn, sealed: &Sealed<'_>) -> Result<Plaintext, KeyError> {
     key.column(&column.scope).and_then(|key| key.open(sealed)).map_err(|error| KeyError::opening(label(column), error))
-}
-
-/// Puts what KMS answered into the places left for it.
-fn collect<T>(mut out: Vec<Option<T>>, answered: Vec<(usize, T)>) -> Result<Vec<T>, KeyError> {
-    for (at, value) in answered {
-        if let Some(place) = out.get_mut(at) {
-            *place = Some(value);
-        }
-    }
-    out.into_iter().collect::<Option<Vec<T>>>().ok_or(KeyError::ShuttingDown)
 }

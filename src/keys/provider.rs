@@ -21,7 +21,9 @@ pub enum KmsError {
     WrongKey,
     #[error("the ciphertext does not belong to this encryption context, or was changed")]
     InvalidCiphertext,
-    #[error("the key cannot be used: {0}; it must be a symmetric encryption key")]
+    #[error(
+        "the key cannot be used: {0}; it must be a symmetric encryption key, as other keys take no encryption context"
+    )]
     Unsuitable(String),
     #[error("{0}")]
     Config(String),

@@ -25,7 +25,33 @@ pub struct KeysReport {
     pub data_keys: Option<u64>,
 }
 
+/// How long the start waits for KMS to say what kind of key it has.
+const AT_START: Duration = Duration::from_secs(3);
+
 impl Keys {
+    /// Refuses a key that can never seal anything: an asymmetric one, which takes no encryption context, or one
+    /// of another use. What KMS does not say now is found out by the first statement that needs it.
+    pub async fn refuse_unfit_key(&self) -> Result<(), KeyError> {
+        let provider = self.inner.envelope.provider.clone();
+        if matches!(provider, Provider::None) {
+            return Ok(());
+        }
+        let described =
+            self.inner.envelope.runner.run(async move { tokio::time::timeout(AT_START, provider.describe()).await });
+        match described.await {
+            Some(Ok(Err(error @ (KmsError::Unsuitable(_) | KmsError::Config(_))))) => Err(error.into()),
+            Some(Ok(Err(error))) => {
+                tracing::warn!(%error, "KMS does not describe the key; statements that need it may fail");
+                Ok(())
+            }
+            Some(Err(_)) => {
+                tracing::warn!("KMS does not answer; statements that need it may fail");
+                Ok(())
+            }
+            Some(Ok(Ok(_))) | None => Ok(()),
+        }
+    }
+
     /// Wraps and unwraps with KMS in every mode that a column uses, and counts the vault's rows. Makes
     /// nothing in the backend.
     pub async fn check(&self) -> Result<KeysReport, KeyError> {

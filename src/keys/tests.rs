@@ -40,6 +40,7 @@ fn config(folder: &Path) -> Config {
             cache: KeyCache { ttl: Duration::from_secs(300), max_stale: Duration::from_secs(3600) },
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
+            plaintext_cache: None,
         },
         compression: crate::config::Compression::default(),
         vault: TableName::new("sealwire", "data_keys"),
@@ -82,7 +83,7 @@ async fn seal(keys: &Keys, column: &Arc<ProtectedColumn>, value: &str) -> Result
 }
 
 async fn open(keys: &Keys, column: &Arc<ProtectedColumn>, stored: &[u8]) -> Result<String, KeyError> {
-    let value = keys.open(vec![(column.clone(), stored.to_vec())]).await?.remove(0);
+    let value = keys.open(vec![(column.clone(), stored.to_vec())], &keys.memo()).next().await.unwrap()?;
     Ok(String::from_utf8(value.expose().to_vec()).unwrap())
 }
 
@@ -96,7 +97,11 @@ async fn a_batch_keeps_its_order_in_both_modes() {
         .collect();
     let columns: Vec<_> = values.iter().map(|(column, _)| column.clone()).collect();
     let sealed = keys.seal(values).await.unwrap();
-    let opened = keys.open(columns.into_iter().zip(sealed).collect()).await.unwrap();
+    let mut opening = keys.open(columns.into_iter().zip(sealed).collect(), &keys.memo());
+    let mut opened = Vec::new();
+    while let Some(value) = opening.next().await {
+        opened.push(value.unwrap());
+    }
     for (at, value) in opened.iter().enumerate() {
         assert_eq!(value.expose(), format!("value {at}").as_bytes());
     }
@@ -332,8 +337,9 @@ fn faulty(folder: &Path, rows: &Rows) -> (Keys, Arc<Mutex<Option<KmsError>>>) {
     let provider = Provider::Faulty(local, fault.clone());
     let cache = Cache::new(Duration::ZERO, Duration::from_secs(3600));
     let config = Arc::new(config(folder));
-    let direct = Direct::new(provider.clone(), Runner::Here, &config.kms);
-    let envelope = Envelope::new(provider, Store::Memory(rows.clone()), Runner::Here, cache, BTreeMap::new());
+    let direct = Direct::new(provider.clone(), Runner::Here, &config.kms, Denials::default());
+    let envelope =
+        Envelope::new(provider, Store::Memory(rows.clone()), Runner::Here, cache, BTreeMap::new(), Denials::default());
     (Keys { inner: Arc::new(Inner { config, envelope: Arc::new(envelope), direct }) }, fault)
 }
 

@@ -399,7 +399,9 @@ impl Session {
                 self.send_payload(&command).await?;
                 drop(command);
                 let results: Vec<ResultRoles> = ready.plan.statements.into_iter().map(|s| s.result).collect();
-                self.relay(Answer::Results, View::Roles { results: &results, format: RowFormat::Text }).await?;
+                let memo = self.shared.keys.memo();
+                let view = View::Roles { results: &results, format: RowFormat::Text, memo: &memo };
+                self.relay(Answer::Results, view).await?;
                 if ready.plan.invalidates_catalog {
                     self.shared.catalog.invalidate();
                 }

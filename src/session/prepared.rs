@@ -14,6 +14,7 @@ use super::rows::RowFormat;
 use super::state::Known;
 use super::typed;
 use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
+use crate::keys::Memo;
 use crate::seal::Plaintext;
 use crate::seal::types::{Input, find, fit};
 use crate::sql::charset::{decode_to_utf8, of_column, to_connection};
@@ -68,6 +69,8 @@ struct Protected {
     long_data: HashMap<usize, LongData>,
     /// Of the last result set, for COM_STMT_FETCH.
     column_types: Vec<u8>,
+    /// Of the values of a cursor, which hands them out over several fetches.
+    memo: Option<Memo>,
     /// See [`number::text_of`].
     style: number::Style,
 }
@@ -213,6 +216,7 @@ impl Session {
             types: Vec::new(),
             long_data: HashMap::new(),
             column_types: Vec::new(),
+            memo: None,
             style: match self.shared.catalog.current().version.flavor {
                 ServerFlavor::MariaDb => number::Style::MariaDb,
                 ServerFlavor::MySql => number::Style::MySql,
@@ -348,8 +352,11 @@ impl Session {
         // The server forgets long data with each execution.
         statement.long_data.clear();
         let results = std::mem::take(&mut statement.results);
+        let memo = self.shared.keys.memo();
+        statement.memo = execute.opens_cursor().then(|| memo.clone());
         self.send_payload(&command).await?;
-        let relayed = self.relay(Answer::Results, View::Roles { results: &results, format: RowFormat::Binary }).await;
+        let view = View::Roles { results: &results, format: RowFormat::Binary, memo: &memo };
+        let relayed = self.relay(Answer::Results, view).await;
         if let Some(statement) = self.statements.protected(id) {
             statement.results = results;
             if let Ok(relayed) = &relayed {
@@ -403,9 +410,10 @@ impl Session {
         };
         let results = std::mem::take(&mut statement.results);
         let column_types = statement.column_types.clone();
+        let memo = statement.memo.clone().unwrap_or_else(|| self.shared.keys.memo());
         self.forward_command().await?;
         let roles = results.first().unwrap_or(&ResultRoles::Plain);
-        let relayed = self.relay(Answer::Rows, View::Cursor { roles, types: &column_types }).await;
+        let relayed = self.relay(Answer::Rows, View::Cursor { roles, types: &column_types, memo: &memo }).await;
         if let Some(statement) = self.statements.protected(id) {
             statement.results = results;
         }
@@ -454,6 +462,7 @@ impl Session {
         }
         if let Some(statement) = self.statements.protected(id) {
             statement.long_data.clear();
+            statement.memo = None;
         }
         self.forward_command().await?;
         self.relay(Answer::Short, View::Plain).await?;

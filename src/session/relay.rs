@@ -11,6 +11,7 @@ use super::rows::{Opening, RowFormat};
 use super::{scrub, typed};
 use crate::catalog::{ServerFlavor, Snapshot};
 use crate::config::TableName;
+use crate::keys::Memo;
 use crate::seal::types::LogicalType;
 use crate::sql::load_data::LoadPlan;
 use crate::sql::{RefusalCode, ResultColumn, ResultRoles};
@@ -34,13 +35,13 @@ pub enum View<'a> {
     /// Nothing in it is protected.
     Plain,
     /// One entry per result, in order.
-    Roles { results: &'a [ResultRoles], format: RowFormat },
+    Roles { results: &'a [ResultRoles], format: RowFormat, memo: &'a Memo },
     /// The answer to COM_STMT_PREPARE: definitions without rows.
     Prepared { roles: &'a ResultRoles },
     /// The answer to COM_FIELD_LIST: definitions of a table's columns.
     Fields { catalog: &'a Snapshot },
     /// Rows of a cursor: the column types are known from the execution.
-    Cursor { roles: &'a ResultRoles, types: &'a [u8] },
+    Cursor { roles: &'a ResultRoles, types: &'a [u8], memo: &'a Memo },
     /// Rows that may quote sealed values (SHOW WARNINGS).
     Scrub,
 }
@@ -62,6 +63,7 @@ struct Relay<'a> {
     response: Response,
     relayed: Relayed,
     opening: Option<Opening>,
+    memo: Option<&'a Memo>,
     rows: Vec<Bytes>,
     /// The response goes on, the client will get this instead of the rest.
     aborted: Option<ErrPacket>,
@@ -83,6 +85,10 @@ impl Session {
             response: Response::new(answer, deprecate_eof, session_track),
             relayed: Relayed::default(),
             opening: None,
+            memo: match view {
+                View::Cursor { memo, .. } | View::Roles { memo, .. } => Some(memo),
+                _ => None,
+            },
             rows: Vec::new(),
             aborted: None,
             mark: None,
@@ -90,8 +96,8 @@ impl Session {
             // A command that was sent in another number of packets than it came in shifts the ids.
             renumber: self.client.sequence != self.server.sequence,
         };
-        if let View::Cursor { roles: ResultRoles::Columns(columns), types } = view {
-            relay.opening = Opening::new(columns, types, RowFormat::Binary);
+        if let View::Cursor { roles: ResultRoles::Columns(columns), types, memo } = view {
+            relay.opening = Opening::new(columns, types, RowFormat::Binary, memo.clone());
         }
         relay.response.whole_rows = relay.wants_whole_rows();
         loop {
@@ -234,7 +240,8 @@ impl Session {
             self.abort_stale(relay);
         } else if index + 1 == columns.len() && relay.aborted.is_none() {
             let format = relay.format();
-            match Opening::new(columns, &relay.relayed.column_types, format) {
+            let memo = relay.memo.cloned().unwrap_or_else(|| self.shared.keys.memo());
+            match Opening::new(columns, &relay.relayed.column_types, format, memo) {
                 Some(opening) => relay.opening = Some(opening),
                 None => self.abort_stale(relay),
             }
@@ -282,15 +289,21 @@ impl Session {
         }
         if let Some(opening) = &relay.opening {
             let charset = self.state.character_set_results;
-            match opening.open(&self.shared.keys, charset, &rows).await? {
-                Ok(opened) => {
-                    for row in opened {
+            let mut opened = opening.begin(&self.shared.keys, charset, rows)?;
+            loop {
+                if opened.must_wait() {
+                    self.client.flush().await?;
+                }
+                match opened.next().await {
+                    Some(Ok(row)) => {
                         self.client.put(&row);
                         self.client.flush_if_high().await?;
                     }
-                }
-                Err(error) => {
-                    relay.aborted.get_or_insert(error);
+                    Some(Err(error)) => {
+                        relay.aborted.get_or_insert(error);
+                        break;
+                    }
+                    None => break,
                 }
             }
             return Ok(());

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::error::{SessionError, sealwire_error};
 use super::protect::key_error;
 use super::typed;
 use crate::catalog::{Physical, ProtectedColumn};
-use crate::keys::Keys;
-use crate::seal::Plaintext;
+use crate::keys::{Keys, Memo, Opened};
 use crate::sql::charset::{encode_from_utf8, of_column};
 use crate::sql::{Charset, RefusalCode, ResultColumn};
 use crate::wire::binary::{self, Place};
@@ -28,11 +29,20 @@ pub struct Opening {
     types: Vec<u8>,
     /// Index and column, ascending.
     columns: Vec<(usize, Arc<ProtectedColumn>)>,
+    memo: Memo,
+}
+
+/// Rows that are being opened, to be taken in their order.
+pub struct OpeningRows<'a> {
+    opening: &'a Opening,
+    charset: Option<Charset>,
+    rows: std::vec::IntoIter<(Bytes, Vec<Option<Place>>)>,
+    values: Opened,
 }
 
 impl Opening {
     /// `None` if a column to be opened does not arrive as a string: the plan and the result disagree.
-    pub fn new(columns: &[ResultColumn], types: &[u8], format: RowFormat) -> Option<Self> {
+    pub fn new(columns: &[ResultColumn], types: &[u8], format: RowFormat, memo: Memo) -> Option<Self> {
         let mut opened = Vec::new();
         for (index, column) in columns.iter().enumerate() {
             let Some(open) = &column.open else { continue };
@@ -42,83 +52,59 @@ impl Opening {
             }
             opened.push((index, open.clone()));
         }
-        Some(Self { format, types: types.to_vec(), columns: opened })
+        Some(Self { format, types: types.to_vec(), columns: opened, memo })
     }
 
-    /// Opens every value of `rows` (payloads) and answers with the rows to be sent, or with the ERR that
-    /// the client gets in their place.
-    pub async fn open(
+    /// Begins to open every value of `rows` (payloads).
+    pub fn begin(
         &self,
         keys: &Keys,
         charset: Option<Charset>,
-        rows: &[impl AsRef<[u8]>],
-    ) -> Result<Result<Vec<Vec<u8>>, ErrPacket>, SessionError> {
-        let mut places = Vec::with_capacity(rows.len());
-        let mut opened: Vec<Option<Plaintext>> = Vec::new();
-        let (mut slots, mut waiting) = (Vec::new(), Vec::new());
+        rows: Vec<Bytes>,
+    ) -> Result<OpeningRows<'_>, SessionError> {
+        let mut placed = Vec::with_capacity(rows.len());
+        let mut stored = Vec::new();
         for row in rows {
-            let row = row.as_ref();
             let values = match self.format {
-                RowFormat::Text => text::row_values(row, self.types.len())?,
-                RowFormat::Binary => binary::row_values(row, &self.types)?,
+                RowFormat::Text => text::row_values(&row, self.types.len())?,
+                RowFormat::Binary => binary::row_values(&row, &self.types)?,
             };
             for (index, column) in &self.columns {
                 let Some(Some(place)) = values.get(*index) else { continue };
-                let stored = row.get(place.value.clone()).unwrap_or_default();
-                match keys.open_now(column, stored) {
-                    Some(Ok(plaintext)) => opened.push(Some(plaintext)),
-                    Some(Err(error)) => return Ok(Err(key_error(&error, column))),
-                    None => {
-                        slots.push(opened.len());
-                        waiting.push((column.clone(), stored.to_vec()));
-                        opened.push(None);
-                    }
-                }
+                stored.push((column.clone(), row.get(place.value.clone()).unwrap_or_default().to_vec()));
             }
-            places.push(values);
+            placed.push((row, values));
         }
-        if let Some((first, _)) = waiting.first().cloned() {
-            match keys.open(waiting).await {
-                Ok(plaintexts) => {
-                    for (slot, plaintext) in slots.into_iter().zip(plaintexts) {
-                        if let Some(place) = opened.get_mut::<usize>(slot) {
-                            *place = Some(plaintext);
-                        }
-                    }
-                }
-                Err(error) => return Ok(Err(key_error(&error, &first))),
-            }
-        }
-        let mut opened = opened.into_iter();
-        let mut out = Vec::with_capacity(rows.len());
-        for (row, values) in rows.iter().zip(&places) {
-            match self.rewrite(row.as_ref(), values, &mut opened, charset) {
-                Ok(row) => out.push(row),
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-        Ok(Ok(out))
+        Ok(OpeningRows { opening: self, charset, rows: placed.into_iter(), values: keys.open(stored, &self.memo) })
+    }
+}
+
+impl OpeningRows<'_> {
+    /// Whether the next row waits for KMS.
+    pub fn must_wait(&self) -> bool {
+        self.values.must_wait()
     }
 
-    /// One row with its sealed values replaced; `Err` if one was not opened or is not of its type.
-    fn rewrite(
-        &self,
-        row: &[u8],
-        values: &[Option<Place>],
-        opened: &mut impl Iterator<Item = Option<Plaintext>>,
-        charset: Option<Charset>,
-    ) -> Result<Vec<u8>, ErrPacket> {
+    /// The next row with its sealed values replaced, `None` after the last; `Err`: what the client gets in its
+    /// place, as a value was not opened or is not of its type.
+    pub async fn next(&mut self) -> Option<Result<Vec<u8>, ErrPacket>> {
+        let (row, values) = self.rows.next()?;
+        Some(self.rewrite(&row, &values).await)
+    }
+
+    async fn rewrite(&mut self, row: &[u8], values: &[Option<Place>]) -> Result<Vec<u8>, ErrPacket> {
         let mut out = Vec::with_capacity(row.len());
         let mut copied = 0;
-        for (index, column) in &self.columns {
+        for (index, column) in &self.opening.columns {
             let Some(place) = values.get(*index).ok_or_else(missing)? else { continue };
-            let plaintext = opened.next().flatten().ok_or_else(missing)?;
+            let plaintext = self.values.next().await.ok_or_else(missing)?.map_err(|error| key_error(&error, column))?;
             out.extend_from_slice(row.get(copied..place.whole.start).ok_or_else(missing)?);
             // Unconverted: as the column has it.
-            let charset = charset.map(|charset| if charset == Charset::Binary { of_column(column) } else { charset });
+            let charset =
+                self.charset.map(|charset| if charset == Charset::Binary { of_column(column) } else { charset });
             match (&column.logical, column.physical) {
                 (Some(logical), _) => {
-                    if typed::put(&mut out, logical, plaintext.expose(), self.format, charset).is_none() {
+                    if typed::put(&mut out, logical, plaintext.expose(), self.opening.format, charset).is_none() {
                         return Err(not_of_type(column));
                     }
                 }

@@ -342,7 +342,7 @@ codes! {
         "Neither kms.key nor a key of kms.previous decrypts it.",
         "list the earlier KMS key under kms.previous";
     UnsuitableKmsKey = 1913, 1815, "HY000", "The KMS key cannot be used",
-        "It is not a symmetric encryption key.",
+        "It is not a symmetric encryption key: asymmetric and HMAC keys take no encryption context, which binds what is sealed to its table. `run` does not start with it.",
         "configure a symmetric encryption key";
     KeyConfiguration = 1914, 1815, "HY000", "The configuration of the keys is wrong",
         "The message names the setting.",

@@ -83,6 +83,11 @@ struct Attribute {
 }
 
 impl Execute {
+    /// Whether the rows are left to COM_STMT_FETCH.
+    pub fn opens_cursor(&self) -> bool {
+        self.cursor_flags & !PARAMETER_COUNT_AVAILABLE != 0
+    }
+
     /// `remembered`: the types of the last execution that bound any. `long_data(i)`: whether parameter
     /// `i` came by COM_STMT_SEND_LONG_DATA since the last execution; then NULL does not count, as in
     /// the server. Errors: truncated, or no types known.

@@ -44,6 +44,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
             cache: KeyCache { ttl: Duration::from_secs(300), max_stale: Duration::from_secs(3600) },
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
+            plaintext_cache: None,
         },
         compression: Default::default(),
         vault: TableName::new(schema.vault_schema(), "data_keys"),
@@ -92,7 +93,7 @@ async fn seal(keys: &Keys, column: &Arc<ProtectedColumn>, value: &str) -> Result
 }
 
 async fn open(keys: &Keys, column: &Arc<ProtectedColumn>, stored: &[u8]) -> Result<String, KeyError> {
-    let value = keys.open(vec![(column.clone(), stored.to_vec())]).await?.remove(0);
+    let value = keys.open(vec![(column.clone(), stored.to_vec())], &keys.memo()).next().await.unwrap()?;
     Ok(String::from_utf8(value.expose().to_vec()).unwrap())
 }
 
@@ -217,7 +218,11 @@ on_every_server! {
             .map(|at| (direct.clone(), Plaintext::new(format!("value {at}").into_bytes())))
             .collect();
         let sealed = keys.seal(values).await.unwrap();
-        let opened = keys.open(sealed.into_iter().map(|value| (direct.clone(), value)).collect()).await.unwrap();
+        let mut opening = keys.open(sealed.into_iter().map(|value| (direct.clone(), value)).collect(), &keys.memo());
+        let mut opened = Vec::new();
+        while let Some(value) = opening.next().await {
+            opened.push(value.unwrap());
+        }
         assert!(opened.iter().enumerate().all(|(at, value)| value.expose() == format!("value {at}").as_bytes()));
 
         // Another key of the same account wrapped it: refused, unless it is listed.

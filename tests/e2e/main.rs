@@ -25,6 +25,7 @@ mod compression;
 mod corpus;
 mod crash;
 mod cursors;
+mod direct;
 mod endings;
 mod explain;
 mod infile;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::moto_endpoint;
 
@@ -39,6 +40,10 @@ struct State {
     /// Hold to the key policy's denials.
     policy: bool,
     calls: BTreeMap<String, u64>,
+    /// Under way now, and the most there ever were at once.
+    running: BTreeMap<String, (u64, u64)>,
+    /// Calls of the operation beyond so many wait until the gate is opened.
+    gate: Option<(String, Arc<Semaphore>)>,
     denied_at: Option<Instant>,
 }
 
@@ -46,23 +51,33 @@ struct State {
 pub struct StandIn {
     pub endpoint: String,
     state: Arc<Mutex<State>>,
-    task: tokio::task::JoinHandle<()>,
+    _alive: tokio::sync::oneshot::Sender<()>,
 }
 
 impl StandIn {
-    /// `None` when moto is not running and the test is to be skipped.
+    /// `None` when moto is not running and the test is to be skipped. On a thread of its own: a test that waits
+    /// for its proxy to start blocks its runtime.
     pub async fn start() -> Option<Self> {
         let moto = moto_endpoint()?.trim_start_matches("http://").to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
         let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
         let state = Arc::<Mutex<State>>::default();
         let shared = state.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, moto.clone(), shared.clone()));
-            }
+        let (alive, ended) = tokio::sync::oneshot::channel::<()>();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let listener = TcpListener::from_std(listener).expect("a listener");
+                tokio::spawn(async move {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(serve(stream, moto.clone(), shared.clone()));
+                    }
+                });
+                let _ = ended.await;
+            });
         });
-        Some(Self { endpoint, state, task })
+        Some(Self { endpoint, state, _alive: alive })
     }
 
     pub fn fail(&self, fault: Fault) {
@@ -75,6 +90,22 @@ impl StandIn {
 
     pub fn hold_to_the_policy(&self) {
         self.state().policy = true;
+    }
+
+    /// Lets `calls` calls of the operation through; the others wait for [`StandIn::open_gate`].
+    pub fn close_gate_after(&self, operation: &str, calls: usize) {
+        self.state().gate = Some((operation.to_owned(), Arc::new(Semaphore::new(calls))));
+    }
+
+    pub fn open_gate(&self) {
+        if let Some((_, gate)) = self.state().gate.take() {
+            gate.add_permits(100_000);
+        }
+    }
+
+    /// The most calls of an operation that were under way at the same time.
+    pub fn most_at_once(&self, operation: &str) -> u64 {
+        self.state().running.get(operation).map_or(0, |(_, most)| *most)
     }
 
     /// Calls so far of an operation, `Decrypt`; failed ones too.
@@ -97,12 +128,6 @@ impl StandIn {
     }
 }
 
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 /// One connection: requests one after the other.
 async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
     while let Some(request) = read_request(&mut stream).await {
@@ -112,6 +137,9 @@ async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
         let fault = {
             let mut state = state.lock().expect("nobody panics while holding it");
             *state.calls.entry(operation.clone()).or_default() += 1;
+            let (running, most) = state.running.entry(operation.clone()).or_default();
+            *running += 1;
+            *most = (*most).max(*running);
             let fault = match &mut state.fault {
                 Some(Fault::ErrorTimes(0, ..)) => None,
                 Some(Fault::ErrorTimes(left, status, code)) => {
@@ -126,6 +154,10 @@ async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
             }
             fault
         };
+        let gate = state.lock().expect("nobody panics while holding it").gate.clone();
+        if let Some((_, gate)) = gate.filter(|(held, _)| *held == operation) {
+            gate.acquire().await.expect("it is never closed").forget();
+        }
         let answer = match fault {
             Some(Fault::Error(status, code) | Fault::ErrorTimes(_, status, code)) => error(status, code),
             Some(Fault::Hang) => return std::future::pending().await,
@@ -143,6 +175,9 @@ async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
                 }
             }
         };
+        if let Some((running, _)) = state.lock().expect("nobody panics while holding it").running.get_mut(&operation) {
+            *running -= 1;
+        }
         if stream.write_all(&answer).await.is_err() || !answer.starts_with(b"HTTP/1.1 4") {
             // moto's own answers say `Connection: close`.
             return;
