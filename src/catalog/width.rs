@@ -4,7 +4,7 @@
 use super::read::quote;
 use super::{Column, Table, Width};
 use crate::config::{KmsMode, TableName};
-use crate::seal::format::guard_expression;
+use crate::seal::{guard_expression, mixed_guard_expression};
 
 pub use super::alter::alter_hint;
 
@@ -24,13 +24,16 @@ pub fn guard_name(table: &TableName, column: &str) -> String {
 
 /// The statement that adds a column's guard: a CHECK that neither plaintext nor a cut value passes,
 /// whatever the session's `sql_mode`. `None`: the column is not protected, or its mode is direct, whose
-/// values a pattern cannot tell.
-pub fn guard_sql(table: &Table, column: &Column) -> Option<String> {
+/// values a pattern cannot tell. `mixed`: values that an application encrypted itself pass, too.
+pub fn guard_sql(table: &Table, column: &Column, mixed: bool) -> Option<String> {
     let protected = column.protected.as_ref()?;
     if protected.mode != KmsMode::Envelope || protected.width == Width::None {
         return None;
     }
-    let expression = guard_expression(&quote(&column.name), protected.physical);
+    let expression = match mixed {
+        true => mixed_guard_expression(&quote(&column.name), protected.physical),
+        false => guard_expression(&quote(&column.name), protected.physical),
+    };
     Some(format!(
         "ALTER TABLE {}.{} ADD CONSTRAINT {} CHECK ({expression})",
         quote(&table.name.schema),

@@ -222,7 +222,8 @@ impl Report {
                 match (found, column) {
                     (Some(table), Some(column)) => {
                         let guarded = inspection.guarded.contains(&(table.name.clone(), column.name.to_lowercase()));
-                        let guard = catalog::guard_sql(table, column).filter(|_| verify::room(column).is_some());
+                        let guard = catalog::guard_sql(table, column, config.is_mixed(name, column_name))
+                            .filter(|_| verify::room(column).is_some());
                         row.push(type_name(column));
                         row.push(
                             column.protected.as_ref().map_or("", |protected| mode_name(protected.mode)).to_owned(),
@@ -257,6 +258,12 @@ impl Report {
         if !guards.is_empty() {
             self.line("Guards to add: with them the server itself refuses plaintext and cut values, whoever writes.");
             self.line("Rows that hold plaintext must be sealed first.");
+            if !config.kms.accept_contexts.is_empty() {
+                self.line(
+                    "Values that an application encrypted with KMS itself pass, as kms.accept_contexts has them read;",
+                );
+                self.line("once they are written anew, drop that and add the guards that check prints then.");
+            }
             for guard in guards {
                 self.line(&format!("  {guard};"));
             }

@@ -205,7 +205,8 @@ fn context(r: &mut Reader<'_>, node: &Node, what: &str, written: bool) -> BTreeM
     let mut pairs = BTreeMap::new();
     for (key, node) in r.mapping(node, what, "for example `{ service: billing }`") {
         let name = key.name.to_ascii_lowercase();
-        let reserved = written && RESERVED_CONTEXT.contains(&name.as_str());
+        // Under `purpose` KMS keeps the data keys: no column's value is ever opened so.
+        let reserved = if written { RESERVED_CONTEXT.contains(&name.as_str()) } else { name == "purpose" };
         if reserved || name.starts_with("aws:") || name.is_empty() {
             let who = if reserved { "the proxy sets it itself" } else { "KMS keeps that name for itself" };
             r.problem(

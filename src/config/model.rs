@@ -71,6 +71,19 @@ pub struct Config {
     pub tables: BTreeMap<TableName, TableConfig>,
 }
 
+impl Config {
+    /// Whether an enveloped column may hold values that an application encrypted itself, beside sealed ones.
+    pub fn is_mixed(&self, table: &TableName, column: &str) -> bool {
+        let settings = self.tables.get(table).and_then(|table| table.columns.get(column));
+        settings.is_some_and(|settings| {
+            self.kms.provider == Provider::Aws
+                && !self.kms.accept_contexts.is_empty()
+                && settings.mode.unwrap_or(self.kms.mode) == KmsMode::Envelope
+                && settings.search == Search::None
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     Tcp(SocketAddr),
@@ -176,7 +189,7 @@ pub struct Kms {
     pub plaintext_cache: Option<PlaintextCache>,
     /// Static pairs that go into every encryption context beside `table`.
     pub encryption_context: BTreeMap<String, String>,
-    /// Further contexts under which direct values are read, never written.
+    /// Further contexts under which values are read that an application encrypted itself; never written.
     pub accept_contexts: Vec<BTreeMap<String, String>>,
 }
 

@@ -64,6 +64,15 @@ fn a_minimal_file_takes_the_documented_defaults() {
 }
 
 #[test]
+fn no_column_is_read_under_the_context_of_data_keys() {
+    for name in ["purpose", "Purpose", "aws:x"] {
+        let (_, report) = problems(&swap("kms: {", &format!("kms: {{ accept_contexts: [{{ {name}: x }}],")));
+        assert!(report.contains("cannot be a key of an encryption context"), "{report}");
+    }
+    parse(&swap("kms: {", "kms: { accept_contexts: [{ table: x, app: y }],")).unwrap();
+}
+
+#[test]
 fn the_samples_load() {
     for sample in ["sealwire.yaml", "demo.yaml", "docker.yaml"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(sample);

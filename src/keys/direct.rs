@@ -13,9 +13,9 @@ use super::flights::{Flights, in_order};
 use super::plaintexts::{Denials, Fingerprint, Plaintexts};
 use super::provider::{KmsError, Provider, Runner};
 use crate::catalog::ProtectedColumn;
-use crate::config::{EmptyPolicy, Kms, PlaintextCache};
+use crate::config::{EmptyPolicy, Kms, KmsMode, PlaintextCache, Search};
 use crate::seal::derive::push_field;
-use crate::seal::direct::{MAX_PLAINTEXT, decode, encode};
+use crate::seal::direct::{MAX_PLAINTEXT, aws_blob, decode, encode};
 use crate::seal::{Plaintext, SealError};
 
 /// What one result may remember of its values.
@@ -97,6 +97,15 @@ impl Direct {
         decode(stored, column.physical).err().map(|error| Err(KeyError::opening(label(column), error)))
     }
 
+    /// Whether a stored value of an enveloped column is one that an application encrypted itself, to be opened
+    /// under [`Kms::accept_contexts`]. Not in searchable columns: a comparison would not find it.
+    pub fn is_foreign(&self, column: &ProtectedColumn, stored: &[u8]) -> bool {
+        column.mode == KmsMode::Envelope
+            && column.search == Search::None
+            && !self.accepted.is_empty()
+            && aws_blob(stored, column.physical).is_some()
+    }
+
     /// Seals values that [`Direct::seal_now`] had no answer for, answers in their order.
     pub fn seal(&self, values: Vec<(Arc<ProtectedColumn>, Plaintext)>) -> mpsc::Receiver<Result<Vec<u8>, KeyError>> {
         let jobs = values.into_iter().map(|(column, value)| {
@@ -110,15 +119,17 @@ impl Direct {
         in_order(&self.runner, jobs.collect(), self.concurrency)
     }
 
-    /// Opens values that [`Direct::open_now`] had no answer for, answers in their order.
+    /// Opens values that [`Direct::open_now`] had no answer for or that [`Direct::is_foreign`], answers in their
+    /// order.
     pub fn open(
         &self,
         values: Vec<(Arc<ProtectedColumn>, Vec<u8>)>,
         memo: &Memo,
     ) -> mpsc::Receiver<Result<Plaintext, KeyError>> {
         let jobs = values.into_iter().map(|(column, stored)| {
-            let mut contexts = vec![EncryptionContext::direct(&column.scope.table, &self.static_pairs)];
-            contexts.extend(self.accepted.iter().cloned());
+            let own = EncryptionContext::direct(&column.scope.table, &self.static_pairs);
+            let own = (column.mode == KmsMode::Direct).then_some(own);
+            let contexts: Vec<_> = own.into_iter().chain(self.accepted.iter().cloned()).collect();
             let (shared, memo) = (self.shared.clone(), memo.clone());
             async move {
                 let fail = |error| KeyError::opening(label(&column), error);

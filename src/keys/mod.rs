@@ -35,7 +35,7 @@ use self::store::Store;
 use crate::catalog::ProtectedColumn;
 use crate::config::{Config, KmsMode, Search};
 use crate::control::Control;
-use crate::seal::{Plaintext, Sealed, format};
+use crate::seal::{Plaintext, SealError, Sealed, format};
 
 /// How often opened values are looked at, at least and at most.
 const SWEEP: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
@@ -165,10 +165,12 @@ impl Keys {
         let fail = |error| Some(Err(KeyError::opening(label(column), error)));
         let bytes = match format::decode_stored(stored, column.physical) {
             Ok(bytes) => bytes,
+            Err(SealError::NotSealed) if self.inner.direct.is_foreign(column, stored) => return None,
             Err(error) => return fail(error),
         };
         let sealed = match Sealed::parse(&bytes) {
             Ok(sealed) => sealed,
+            Err(SealError::NotSealed) if self.inner.direct.is_foreign(column, stored) => return None,
             Err(error) => return fail(error),
         };
         let key = self.inner.envelope.cache.id_now(&column.scope.table, sealed.header.key_id)?;

@@ -33,7 +33,7 @@ impl Opened {
             .into_iter()
             .map(|(column, stored)| match keys.open_now(&column, &stored) {
                 Some(known) => Value::Known(known),
-                None if column.mode == KmsMode::Direct => {
+                None if column.mode == KmsMode::Direct || keys.inner.direct.is_foreign(&column, &stored) => {
                     direct.push((column, stored));
                     Value::Direct
                 }

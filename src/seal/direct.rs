@@ -42,9 +42,39 @@ pub fn decode(stored: &[u8], physical: Physical) -> Result<Vec<u8>, SealError> {
     if blob.len() < 44 || blob.len() > MAX_BLOB { Err(SealError::NotSealed) } else { Ok(blob) }
 }
 
+/// The blob of a value that AWS KMS `Encrypt` made, told by its own form: it begins with the bytes 01, 01 or
+/// 02, 02, 00, 7x, in base64 `AQECAH` or `AQICAH`. Sealed values never do, nor do wrapped data keys (`AQIDAH`);
+/// no promise of AWS's, but so have been the blobs of symmetric keys from the beginning.
+pub fn aws_blob(stored: &[u8], physical: Physical) -> Option<Vec<u8>> {
+    let blob = decode(stored, physical).ok()?;
+    matches!(blob.get(..5), Some([1, 1 | 2, 2, 0, 0x70..=0x7F])).then_some(blob)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blobs_of_aws_are_told_by_their_first_bytes() {
+        let blob = |head: &[u8]| [head, &[0xEE; 150]].concat();
+        for head in [[1, 2, 2, 0, 0x78], [1, 1, 2, 0, 0x78], [1, 2, 2, 0, 0x7F]] {
+            let text = encode(blob(&head), Physical::Text);
+            assert!(text.starts_with(b"AQICAH") || text.starts_with(b"AQECAH"));
+            assert_eq!(aws_blob(&text, Physical::Text).unwrap(), blob(&head));
+            for stored in [&text, &blob(&head)] {
+                assert_eq!(aws_blob(stored, Physical::Binary).unwrap(), blob(&head));
+            }
+            assert!(aws_blob(&text[..text.len() - 3], Physical::Text).is_none(), "cut");
+            assert!(aws_blob(&text[..40], Physical::Text).is_none(), "too short for a blob");
+            assert!(aws_blob(&blob(&head), Physical::Text).is_none(), "bytes in a text column");
+        }
+        for head in
+            [[1, 2, 3, 0, 0x78], [0xA5, 1, 0, 0, 0x78], [1, 3, 2, 0, 0x78], [1, 2, 2, 1, 0x78], [1, 2, 2, 0, 0x88]]
+        {
+            assert!(aws_blob(&encode(blob(&head), Physical::Text), Physical::Text).is_none());
+            assert!(aws_blob(&blob(&head), Physical::Binary).is_none());
+        }
+    }
 
     #[test]
     fn blobs_come_back_from_both_forms() {

@@ -38,6 +38,22 @@ pub const ALG_GCM_RANDOM: u8 = 3;
 /// value for a whole one.
 pub const GUARD_PATTERN: &str = "(?-i)^pQ[EIM][A-Za-z0-9+/]{44,}[.]$";
 
+/// As [`GUARD_PATTERN`], and beside it the base64 of what AWS KMS `Encrypt` answers, which an application put
+/// there before. A cut one passes.
+const GUARD_PATTERN_MIXED: &str = "(?-i)^(pQ[EIM][A-Za-z0-9+/]{44,}[.]|AQ[EI]CAH[A-Za-z0-9+/]{53,}={0,2})$";
+
+/// [`guard_expression`] for a column that holds values of an application's own encryption, too.
+pub fn mixed_guard_expression(column: &str, physical: Physical) -> String {
+    match physical {
+        Physical::Text => format!("{column} IS NULL OR {column} REGEXP '{GUARD_PATTERN_MIXED}'"),
+        Physical::Binary => format!(
+            "{column} IS NULL OR (LENGTH({column}) >= {OVERHEAD} AND SUBSTRING({column}, 1, 2) IN \
+             (x'a501', x'a502', x'a503')) OR (LENGTH({column}) >= 44 AND SUBSTRING({column}, 1, 4) IN \
+             (x'01010200', x'01020200', 'AQIC', 'AQEC'))"
+        ),
+    }
+}
+
 /// The CHECK expression of a column's guard. `column` is the identifier already quoted for SQL. Not for
 /// direct mode. For text columns measured on MariaDB 10.11 and MySQL 9.7; binary columns are compared
 /// by their first bytes and least length, which cannot see a cut behind them.

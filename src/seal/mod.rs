@@ -17,7 +17,7 @@ pub mod width;
 
 pub use cipher::ColumnKey;
 pub use derive::DataKey;
-pub use format::{GUARD_PATTERN, Header, Sealed, guard_expression};
+pub use format::{GUARD_PATTERN, Header, Sealed, guard_expression, mixed_guard_expression};
 pub use scrub::{looks_sealed, scrub};
 pub use search::SearchKey;
 pub use width::{direct_len_estimate, max_plaintext, max_plaintext_direct, sealed_len};

@@ -41,7 +41,7 @@ pub fn scrub(message: &[u8]) -> Option<Vec<u8>> {
 fn run(text: &[u8]) -> Option<usize> {
     // The first characters of an envelope's text form, and of the blobs of AWS KMS in base64.
     let lead = text.starts_with(b"pQE") || text.starts_with(b"pQI") || text.starts_with(b"pQM");
-    if lead || text.starts_with(b"AQICAH") {
+    if lead || text.starts_with(b"AQICAH") || text.starts_with(b"AQECAH") {
         let mut len = text.iter().position(|byte| !is_base64(*byte)).unwrap_or(text.len());
         while matches!(text.get(len), Some(b'.' | b'=')) {
             len = len.saturating_add(1);
@@ -117,6 +117,14 @@ mod tests {
             assert_eq!(scrubbed(&message).as_deref(), Some(expected), "{message}");
         }
         assert!(looks_sealed(text.as_bytes()) && looks_sealed(b"\xA5\x02\x01 0123456789"));
+    }
+
+    #[test]
+    fn blobs_of_kms_are_found() {
+        for lead in ["AQICAH", "AQECAH"] {
+            let message = format!("Duplicate entry '{lead}{}==' for key 'k'", "jk0+/".repeat(40));
+            assert_eq!(scrubbed(&message).as_deref(), Some("Duplicate entry '(sealed value)' for key 'k'"));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::live::{Found, Live};
 use super::plan::{Charset, Context, SqlMode};
 use super::refusal::{Refusal, RefusalCode};
 use crate::catalog::{Column, ColumnDefault, Physical, Table, Width};
-use crate::seal::guard_expression;
+use crate::seal::{guard_expression, mixed_guard_expression};
 
 /// The first token of `range` that is the name of a protected column of `table`.
 pub(super) fn protected_column_in(live: &Live<'_>, table: &Table, mut range: Range<usize>) -> Option<usize> {
@@ -343,8 +343,11 @@ fn is_guard(live: &Live<'_>, table: &Table, range: Range<usize>) -> bool {
         return false;
     }
     let body: Vec<Part> = (open + 1..range.end - 1).map(|k| Part::of(live, k)).collect();
-    table.columns.iter().filter_map(|column| column.protected.as_ref()).any(|column| {
-        let expression = guard_expression(&format!("`{}`", column.name.replace('`', "``")), column.physical);
+    let guards = table.columns.iter().filter_map(|column| column.protected.as_ref()).flat_map(|column| {
+        let name = format!("`{}`", column.name.replace('`', "``"));
+        [guard_expression(&name, column.physical), mixed_guard_expression(&name, column.physical)]
+    });
+    guards.into_iter().any(|expression| {
         let mode = LexMode { sql_mode: SqlMode::default(), charset: Charset::Utf8mb4, ..live.statement.mode };
         let Ok(tokens) = lex(expression.as_bytes(), mode) else { return false };
         let all = statements(expression.as_bytes(), &tokens, mode);

@@ -188,7 +188,7 @@ on_every_server! {
         let snapshot = catalog.current();
         let users = table(&snapshot, &schema, "users");
         for name in ["email", "raw"] {
-            let guard = catalog::guard_sql(users, users.column(name).unwrap()).unwrap();
+            let guard = catalog::guard_sql(users, users.column(name).unwrap(), false).unwrap();
             conn.query_drop(&guard).await.unwrap_or_else(|error| panic!("{guard}: {error}"));
         }
         conn.query_drop("SET sql_mode = ''").await.unwrap();

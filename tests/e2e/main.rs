@@ -35,6 +35,7 @@ mod kms;
 mod large;
 mod limits;
 mod memory;
+mod mixed;
 mod mock;
 mod outages;
 mod parameters;

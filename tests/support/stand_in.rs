@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -39,6 +41,8 @@ struct State {
     fault: Option<Fault>,
     /// Hold to the key policy's denials.
     policy: bool,
+    /// Blobs begin as those of AWS do.
+    dress: bool,
     calls: BTreeMap<String, u64>,
     /// Under way now, and the most there ever were at once.
     running: BTreeMap<String, (u64, u64)>,
@@ -90,6 +94,11 @@ impl StandIn {
 
     pub fn hold_to_the_policy(&self) {
         self.state().policy = true;
+    }
+
+    /// From now on blobs begin with the bytes that those of AWS begin with, which moto's do not.
+    pub fn dress_blobs(&self) {
+        self.state().dress = true;
     }
 
     /// Lets `calls` calls of the operation through; the others wait for [`StandIn::open_gate`].
@@ -170,8 +179,10 @@ async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
                 if body.get("DryRun") == Some(&Value::Bool(true)) {
                     error(412, "DryRunOperationException")
                 } else {
-                    let Ok(answer) = pass_on(&moto, &request).await else { return };
-                    answer
+                    let dress = state.lock().expect("nobody panics while holding it").dress;
+                    let passed = if dress { undressed(&request) } else { request };
+                    let Ok(answer) = pass_on(&moto, &passed).await else { return };
+                    if dress { dressed(&operation, answer) } else { answer }
                 }
             }
         };
@@ -247,6 +258,42 @@ async fn read_request(stream: &mut TcpStream) -> Option<Request> {
         }
     }
     Some(request)
+}
+
+/// How the blobs of `Encrypt` and of the data key operations begin in AWS.
+const VALUE_HEAD: [u8; 5] = [1, 2, 2, 0, 0x78];
+const DATA_KEY_HEAD: [u8; 5] = [1, 2, 3, 0, 0x78];
+
+/// The request with moto's own blob in it.
+fn undressed(request: &Request) -> Request {
+    let mut body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let blob = body["CiphertextBlob"].as_str().and_then(|text| STANDARD.decode(text).ok());
+    if let Some(blob) = blob.filter(|blob| blob.starts_with(&VALUE_HEAD) || blob.starts_with(&DATA_KEY_HEAD)) {
+        body["CiphertextBlob"] = STANDARD.encode(&blob[VALUE_HEAD.len()..]).into();
+    }
+    let body = serde_json::to_vec(&body).expect("it is JSON");
+    Request { head: with_length(&request.head, body.len()), body }
+}
+
+/// The answer with the blob as AWS would have it.
+fn dressed(operation: &str, answer: Vec<u8>) -> Vec<u8> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("it is HTTP") + 4;
+    let (head, body) = answer.split_at(end);
+    let Ok(mut body) = serde_json::from_slice::<Value>(body) else { return answer };
+    let Some(blob) = body["CiphertextBlob"].as_str().and_then(|text| STANDARD.decode(text).ok()) else { return answer };
+    let head_of_blob = if operation.starts_with("GenerateDataKey") { DATA_KEY_HEAD } else { VALUE_HEAD };
+    body["CiphertextBlob"] = STANDARD.encode([&head_of_blob[..], &blob].concat()).into();
+    let body = serde_json::to_vec(&body).expect("it is JSON");
+    let head = with_length(std::str::from_utf8(head).expect("it is text"), body.len());
+    [head.into_bytes(), body].concat()
+}
+
+fn with_length(head: &str, length: usize) -> String {
+    let lines = head.trim_end().lines().map(|line| match line.split_once(':') {
+        Some((name, _)) if name.eq_ignore_ascii_case("content-length") => format!("Content-Length: {length}"),
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\r\n") + "\r\n\r\n"
 }
 
 /// moto's answer, whole.

@@ -264,7 +264,8 @@ fn the_guard_that_check_prints_passes() {
     let mut guards = 0;
     for table in catalog.tables.values().flatten() {
         for column in &table.columns {
-            if let Some(sql) = crate::catalog::width::guard_sql(table, column) {
+            for mixed in [false, true] {
+                let Some(sql) = crate::catalog::width::guard_sql(table, column, mixed) else { continue };
                 assert!(matches!(analyse(sql.as_bytes(), &ctx), Outcome::Pass(_)), "{sql}");
                 guards += 1;
             }
