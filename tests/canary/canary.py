@@ -30,7 +30,8 @@ import pymysql
 
 from decimal import Decimal  # noqa: F401: likewise
 
-from rewrite import TABLES, Values, rewrite
+from generate import statements as generated
+from rewrite import TABLES, Values, rewrite, with_values
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEALED_TEXT = re.compile(rb"^pQ[EIM][A-Za-z0-9+/]{44,}\.$")
@@ -86,7 +87,7 @@ class Outcome:
         if self.error is not None:
             return ("error", self.error)
         if self.rows is not None:
-            return ("rows", sorted(map(repr, self.rows)))
+            return ("rows", self.names, sorted(map(repr, self.rows)))
         return ("done", self.count)
 
 
@@ -288,12 +289,16 @@ def compare(name, server, arguments, binary):
 
     count = 0
     started = time.time()
-    for source, sql in corpus(arguments.corpus, arguments.kinds, arguments.sources):
+    if arguments.generate:
+        statements_of, put = generated(arguments.generate, arguments.seed), with_values
+    else:
+        statements_of, put = corpus(arguments.corpus, arguments.kinds, arguments.sources), rewrite
+    for source, sql in statements_of:
         if SKIPPED.search(sql) or len(sql) > 20000:
             continue
         for salt in range(arguments.seeds):
             prepared = salt % 2 == 1
-            statements = [rewrite(sql, reserved, salt, values[kind], prepared) for kind in ("sealed", "plain")]
+            statements = [put(sql, reserved, salt, values[kind], prepared) for kind in ("sealed", "plain")]
             if prepared and not statements[0][1]:
                 continue
             used = {kind: values[kind].used[:] for kind in values}
@@ -436,6 +441,8 @@ def main():
     parser.add_argument("--sources", nargs="*", default=[])
     parser.add_argument("--only", nargs="*", default=["mariadb", "mariadb118", "mysql"])
     parser.add_argument("--limit", type=int, default=0, help="statements a server, at most; 0: all")
+    parser.add_argument("--generate", type=int, default=0, metavar="N", help="N statements out of a grammar instead")
+    parser.add_argument("--seed", type=int, default=1, help="of what is generated")
     parser.add_argument("--seeds", type=int, default=2, help="rewritings of each statement; every other is prepared")
     parser.add_argument("--examples", type=int, default=0, help="examples of each reason")
     parser.add_argument("--show", type=int, default=20, help="differences and leaks shown")
