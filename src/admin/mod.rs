@@ -1,1 +1,3 @@
-//! Metrics, health, audit log and status page. Nothing is here yet but the room.
+//! What operators see of a running proxy. Health, audit log and status page are to come.
+
+pub mod metrics;

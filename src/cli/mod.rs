@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::admin::metrics::MetricsError;
 use crate::catalog::CatalogError;
 use crate::config::ConfigErrors;
 use crate::control::ControlError;
@@ -72,6 +73,8 @@ pub enum Failure {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     #[error("{0}")]
     Input(String),
     #[error(transparent)]

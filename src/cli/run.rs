@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::{Exit, Failure};
+use crate::admin::metrics;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::control::{Control, ControlError};
@@ -26,6 +27,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // A port that is taken should be known before the database is waited for.
     let listeners = Listeners::bind(&config.listen, config.workers)?;
+    let metrics = config.metrics.map(|listen| runtime.block_on(async { metrics::start(listen) })).transpose()?;
     let control = connect(&config, &runtime)?;
     let catalog = runtime.block_on(Catalog::start(config.clone(), control.clone()))?;
     let keys = Keys::start(&config, control)?;
@@ -35,6 +37,9 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             runtime.block_on(async {
+                if let Some(metrics) = metrics {
+                    tokio::spawn(metrics);
+                }
                 tokio::select! {
                     () = terminated() => info!("shutting down: no new connections, idle ones are closed"),
                     () = stop.cancelled() => {}

@@ -1,6 +1,6 @@
 //! The configuration file into [`Config`]: every section but `kms` and `tables`, defaults and cross-checks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ const TOP: Keys = Keys {
         "catalog",
         "workers",
         "shutdown_grace",
+        "metrics",
         "replication",
         "tables",
     ],
@@ -37,8 +38,9 @@ const BACKEND: Keys = Keys { path: "backend", names: &["address", "tls", "contro
 const BACKEND_TLS: Keys = Keys { path: "backend.tls", names: &["mode", "ca", "cert", "key"], later: &[] };
 const CONTROL: Keys = Keys { path: "backend.control", names: &["user", "password"], later: &[] };
 const CATALOG: Keys = Keys { path: "catalog", names: &["max_age"], later: &[] };
+const METRICS: Keys = Keys { path: "metrics", names: &["listen"], later: &[] };
 
-pub(super) const SECTIONS: &[Keys] = &[TOP, PROXY_PROTOCOL, TLS, BACKEND, BACKEND_TLS, CONTROL, CATALOG];
+pub(super) const SECTIONS: &[Keys] = &[TOP, PROXY_PROTOCOL, TLS, BACKEND, BACKEND_TLS, CONTROL, CATALOG, METRICS];
 
 impl Config {
     /// Reads, interpolates and validates a file.
@@ -88,6 +90,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let workers = r.integer(&top, "workers", 1..=1024).and_then(|n| usize::try_from(n).ok()).unwrap_or(cores);
     let grace = Duration::from_secs(20);
     let shutdown_grace = r.duration(&top, "shutdown_grace", Duration::ZERO, Duration::from_secs(3600), grace);
+    let metrics = metrics(r, &top);
     let allow_replication = replication(r, &top);
     let mode = kms.as_ref().map_or(KmsMode::Envelope, |kms| kms.mode);
     let tables = tables::tables(r, &top, mode, vault.as_ref());
@@ -102,6 +105,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
         catalog: CatalogConfig { max_age },
         workers,
         shutdown_grace,
+        metrics,
         allow_replication,
         tables,
     })
@@ -131,6 +135,25 @@ fn listen(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<ListenAddress> {
         r.problem(node.pos, "`listen` names no address", "for example `listen: [127.0.0.1:3307]`");
     }
     addresses
+}
+
+/// `metrics: { listen: 127.0.0.1:9307 }`.
+fn metrics(r: &mut Reader<'_>, top: &Section<'_>) -> Option<SocketAddr> {
+    let (key, node) = top.entry("metrics")?;
+    let section = r.section(key.pos, node, METRICS);
+    let Some(node) = section.get("listen") else {
+        r.problem(key.pos, "`metrics.listen` is missing", "for example `metrics: { listen: 127.0.0.1:9307 }`");
+        return None;
+    };
+    let text = r.text(node, "listen")?;
+    match text.parse() {
+        Ok(address) => Some(address),
+        Err(_) => {
+            let hint = "an IP address and a port: 127.0.0.1:9307, or 0.0.0.0:9307 for every interface";
+            r.problem(node.pos, "this is not an address to serve metrics on", hint);
+            None
+        }
+    }
 }
 
 /// `replication: allow | refuse`.

@@ -66,6 +66,8 @@ pub struct Config {
     pub workers: usize,
     /// How long sessions in a transaction or a statement may go on after SIGTERM.
     pub shutdown_grace: Duration,
+    /// Where metrics are served, over HTTP; nowhere by default.
+    pub metrics: Option<SocketAddr>,
     /// Whether replicas may read the binary log through the proxy; values in it are sealed.
     pub allow_replication: bool,
     pub tables: BTreeMap<TableName, TableConfig>,

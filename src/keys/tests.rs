@@ -47,6 +47,7 @@ fn config(folder: &Path) -> Config {
         catalog: CatalogConfig { max_age: Duration::from_secs(1) },
         workers: 1,
         shutdown_grace: std::time::Duration::ZERO,
+        metrics: None,
         allow_replication: false,
         tables: BTreeMap::new(),
     }

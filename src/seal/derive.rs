@@ -15,14 +15,14 @@ pub const PURPOSE_SEARCH: &str = "search";
 /// Purpose of the key that authenticates a row of the vault.
 pub const PURPOSE_VAULT_ROW: &str = "vault-row";
 
-/// A 256-bit data key. Wiped on drop, never printed.
+/// A 256-bit data key. Wiped on drop, never printed; boxed, so that moving it leaves no copy behind.
 #[derive(Clone)]
-pub struct DataKey(Zeroizing<[u8; 32]>);
+pub struct DataKey(Box<Zeroizing<[u8; 32]>>);
 
 impl DataKey {
     /// `None` unless `bytes` are exactly 32.
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut key = Zeroizing::new([0; 32]);
+        let mut key = Box::new(Zeroizing::new([0; 32]));
         if bytes.len() != key.len() {
             return None;
         }
@@ -31,7 +31,7 @@ impl DataKey {
     }
 
     /// 256 bits of HKDF output for `info`.
-    pub fn derive(&self, info: &[u8]) -> Result<Zeroizing<[u8; 32]>, SealError> {
+    pub fn derive(&self, info: &[u8]) -> Result<Box<Zeroizing<[u8; 32]>>, SealError> {
         struct Len;
         impl KeyType for Len {
             fn len(&self) -> usize {
@@ -39,7 +39,7 @@ impl DataKey {
             }
         }
         let prk = Salt::new(HKDF_SHA256, SALT).extract(self.0.as_slice());
-        let mut out = Zeroizing::new([0; 32]);
+        let mut out = Box::new(Zeroizing::new([0; 32]));
         prk.expand(&[info], Len).and_then(|okm| okm.fill(out.as_mut_slice())).map_err(|_| SealError::Library)?;
         Ok(out)
     }

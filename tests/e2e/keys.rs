@@ -51,6 +51,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
         catalog: CatalogConfig { max_age: Duration::from_secs(1) },
         workers: 1,
         shutdown_grace: std::time::Duration::ZERO,
+        metrics: None,
         allow_replication: false,
         tables: BTreeMap::from([(
             TableName::new(&schema.name, "users"),

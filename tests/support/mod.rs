@@ -23,10 +23,12 @@ pub mod compressing;
 mod kms;
 mod login;
 mod private;
+pub mod process_memory;
 mod proxy;
 mod python;
 pub mod raw;
 mod schema;
+pub mod scrape;
 mod stage;
 pub mod stand_in;
 

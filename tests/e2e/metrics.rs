@@ -1,0 +1,66 @@
+//! What the proxy counts, over HTTP.
+
+use mysql_async::prelude::Queryable;
+
+use crate::on_every_server;
+use crate::support::scrape::{Scrape, free_address};
+use crate::support::stand_in::DISABLED;
+use crate::support::{Kms, Proxy, Schema, StandIn, assert_no_plaintext, moto_key};
+
+const ROWS: usize = 1000;
+
+on_every_server! {
+    async fn kms_calls_are_counted_and_are_few(backend: Backend) {
+        let (Some(kms), Some(key)) = (StandIn::start().await, moto_key().await) else { return };
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        direct.query_drop("CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(191))").await.unwrap();
+        let address = free_address().await;
+        let proxy = Proxy::builder(&schema)
+            .kms(Kms::At(kms.endpoint.clone(), key))
+            .kms_setting("cache: { ttl: 5m }")
+            .column("users", "email", "{}")
+            .extra(&format!("metrics: {{ listen: \"{address}\" }}"))
+            .start();
+        let mut app = proxy.connect().await;
+        let before = Scrape::of(&address).await;
+        assert_eq!(before.sum("sealwire_data_key_loads_total", &[]), 0.0, "{}", before.0);
+        let rows = vec!["('canary-in-no-label')"; ROWS].join(", ");
+        for _ in 0..20 {
+            app.query_drop(format!("INSERT INTO users (email) VALUES {rows}")).await.unwrap();
+        }
+        let opened: Vec<String> = app.query("SELECT email FROM users").await.unwrap();
+        assert_eq!(opened.len(), 20 * ROWS);
+
+        // GenerateDataKeyWithoutPlaintext and two Decrypts, however many values there are.
+        let after = Scrape::of(&address).await;
+        let calls = |scrape: &Scrape, labels: &[&str]| scrape.sum("sealwire_kms_calls_total", labels);
+        assert_eq!(calls(&after, &["operation=\"GenerateDataKeyWithoutPlaintext\"", "outcome=\"ok\""]), 1.0, "{}", after.0);
+        assert_eq!(calls(&after, &["operation=\"Decrypt\"", "outcome=\"ok\""]), 2.0, "{}", after.0);
+        assert_eq!(after.sum("sealwire_kms_call_seconds_count", &["operation=\"Decrypt\""]), 2.0, "{}", after.0);
+        let table = format!("table=\"{}.users\"", schema.name);
+        assert_eq!(after.sum("sealwire_data_key_loads_total", &[&table, "purpose=\"seal\"", "outcome=\"ok\""]), 1.0, "{}", after.0);
+        assert_eq!(after.sum("sealwire_data_keys_cached", &[]), 1.0, "{}", after.0);
+        assert!(!after.0.contains("canary"), "{}", after.0);
+    }
+
+    async fn failures_are_counted_by_code(backend: Backend) {
+        let (Some(kms), Some(key)) = (StandIn::start().await, moto_key().await) else { return };
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        direct.query_drop("CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(191))").await.unwrap();
+        let address = free_address().await;
+        let proxy = Proxy::builder(&schema)
+            .kms(Kms::At(kms.endpoint.clone(), key))
+            .column("users", "email", "{}")
+            .extra(&format!("metrics: {{ listen: \"{address}\" }}"))
+            .start();
+        let mut app = proxy.connect().await;
+        kms.fail(DISABLED);
+        assert!(app.query_drop("INSERT INTO users (email) VALUES ('never stored')").await.is_err());
+        let scrape = Scrape::of(&address).await;
+        assert!(scrape.sum("sealwire_kms_calls_total", &["outcome=\"DisabledException\""]) >= 1.0, "{}", scrape.0);
+        assert_eq!(scrape.sum("sealwire_data_key_loads_total", &["outcome=\"SW-1910\""]), 1.0, "{}", scrape.0);
+        assert_no_plaintext(&backend, &["never stored"]).await;
+    }
+}
