@@ -18,7 +18,9 @@ const KMS: Keys = Keys {
         "keyring",
         "allow_plaintext",
         "region",
+        "regions",
         "endpoint",
+        "endpoints",
         "fips",
         "concurrency",
         "cache",
@@ -74,14 +76,14 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
     let allow_plaintext = r.boolean(&section, "allow_plaintext", false);
     let fips = r.boolean(&section, "fips", false);
     let region = section.get("region").and_then(|node| r.text(node, "region"));
-    let endpoint = section.get("endpoint").and_then(|node| {
-        let text = r.text(node, "endpoint")?;
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Some(text);
+    let regions = regions(r, &section, key.as_deref(), &previous);
+    let endpoint = section.get("endpoint").and_then(|node| url(r, node, "endpoint"));
+    let mut endpoints = BTreeMap::new();
+    if let Some(node) = section.get("endpoints") {
+        for (key, node) in r.mapping(node, "endpoints", "for example `{ eu-west-1: https://kms.example }`") {
+            endpoints.extend(url(r, node, &key.name).map(|url| (key.name.clone(), url)));
         }
-        r.problem(node.pos, "`endpoint` must be a URL", "for example `endpoint: http://127.0.0.1:5000`");
-        None
-    });
+    }
     if kind == Some(Kind::Aws) && section.get("key").is_none() {
         r.problem(
             section.pos,
@@ -90,7 +92,7 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         );
     }
     if kind.is_some_and(|kind| kind != Kind::Aws) {
-        for name in ["region", "endpoint", "fips"] {
+        for name in ["region", "regions", "endpoint", "endpoints", "fips"] {
             if section.get(name).is_some() {
                 r.problem(section.key_pos(name), format!("`{name}` is for provider aws only"), "remove it");
             }
@@ -150,7 +152,9 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         key,
         previous,
         region,
+        regions,
         endpoint,
+        endpoints,
         fips,
         concurrency,
         cache,
@@ -158,6 +162,69 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         encryption_context,
         accept_contexts,
     })
+}
+
+fn url(r: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
+    let text = r.text(node, what)?;
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Some(text);
+    }
+    r.problem(node.pos, format!("`{what}` must be a URL"), "for example `http://127.0.0.1:5000`");
+    None
+}
+
+/// The regions of a multi-Region key. Anything else than such a key is in one region only; an alias may point to
+/// another key in each.
+fn regions(r: &mut Reader<'_>, kms: &Section<'_>, key: Option<&str>, previous: &[String]) -> Vec<String> {
+    let Some((name, node)) = kms.entry("regions") else { return Vec::new() };
+    let mut regions: Vec<String> = Vec::new();
+    let hint = "for example `regions: [eu-west-1, eu-central-1]`, first choice first";
+    match &node.value {
+        Value::Sequence(items) if !items.is_empty() => {
+            for item in items {
+                let Some(region) = r.text(item, "regions") else { continue };
+                if regions.contains(&region) {
+                    r.problem(item.pos, "this region is listed twice", "remove one of the two");
+                }
+                regions.push(region);
+            }
+        }
+        _ => r.problem(node.pos, "`regions` must be a list of regions", hint),
+    }
+    if kms.get("region").is_some() {
+        r.problem(kms.key_pos("region"), "`region` and `regions` exclude each other", "keep `regions`");
+    }
+    if regions.len() < 2 {
+        return regions;
+    }
+    if kms.get("endpoint").is_some() {
+        r.problem(
+            kms.key_pos("endpoint"),
+            "`endpoint` is one region's",
+            "write `endpoints: { REGION: URL }` for several regions",
+        );
+    }
+    let id = |key: &str| key.rsplit_once(":key/").map_or(key, |(_, id)| id).to_owned();
+    if key.is_some_and(|key| !id(key).starts_with("mrk-")) {
+        r.problem(
+            kms.key_pos("key"),
+            "`kms.key` does not name a multi-Region key, and `regions` lists several regions",
+            "write its key id (mrk-…) or key ARN; an alias may point to another key in each region, and other keys \
+             exist in one region only",
+        );
+    }
+    let own = key.and_then(|key| key.strip_prefix("arn:")).and_then(|arn| arn.split(':').nth(2));
+    if own.is_some_and(|own| !regions.iter().any(|region| region == own)) {
+        r.problem(name.pos, "`regions` leaves out the region of the key's ARN", "list it, or name the key by its id");
+    }
+    if previous.iter().any(|key| !key.starts_with("arn:") && !key.starts_with("mrk-")) {
+        r.problem(
+            kms.key_pos("previous"),
+            "a key of `previous` does not say its region",
+            "write its ARN: with several regions a key id or an alias could be any region's",
+        );
+    }
+    regions
 }
 
 fn kms_key(r: &mut Reader<'_>, node: &Node, what: &str, aws: bool) -> Option<String> {

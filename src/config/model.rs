@@ -182,7 +182,11 @@ pub struct Kms {
     /// Earlier KMS keys that may still unwrap data keys.
     pub previous: Vec<String>,
     pub region: Option<String>,
+    /// Regions of a multi-Region key, first choice first; empty: `region`, or what the SDK's chain says.
+    pub regions: Vec<String>,
     pub endpoint: Option<String>,
+    /// Endpoints of single regions.
+    pub endpoints: BTreeMap<String, String>,
     pub fips: bool,
     /// KMS calls in flight at once, at most.
     pub concurrency: usize,

@@ -64,6 +64,41 @@ fn a_minimal_file_takes_the_documented_defaults() {
 }
 
 #[test]
+fn several_regions_want_a_key_that_is_the_same_in_each() {
+    const MRK: &str = "mrk-1234abcd12ab34cd56ef1234567890ab";
+    let kms =
+        |rest: &str| swap("kms: { provider: local, keyring: k.json }", &format!("kms: {{ provider: aws, {rest} }}"));
+    let regions = "regions: [eu-west-1, eu-central-1]";
+    for right in [
+        format!("key: {MRK}, {regions}"),
+        format!("key: \"arn:aws:kms:eu-west-1:111122223333:key/{MRK}\", {regions}"),
+        "key: alias/app, regions: [eu-west-1]".to_owned(),
+        format!("key: {MRK}, {regions}, endpoints: {{ eu-west-1: \"http://127.0.0.1:1\" }}"),
+        format!("key: {MRK}, {regions}, previous: [\"arn:aws:kms:eu-north-1:111122223333:alias/old\", {MRK}]"),
+    ] {
+        parse(&kms(&right)).unwrap_or_else(|error| panic!("{right}: {error}"));
+    }
+    for (wrong, why) in [
+        (format!("key: alias/app, {regions}"), "an alias may point to another key"),
+        (format!("key: 1234abcd-12ab-34cd-56ef-1234567890ab, {regions}"), "exist in one region only"),
+        (
+            format!("key: \"arn:aws:kms:eu-west-1:111122223333:alias/app\", {regions}"),
+            "does not name a multi-Region key",
+        ),
+        (format!("key: \"arn:aws:kms:eu-north-1:111122223333:key/{MRK}\", {regions}"), "leaves out the region"),
+        (format!("key: {MRK}, {regions}, region: eu-west-1"), "exclude each other"),
+        (format!("key: {MRK}, {regions}, endpoint: \"http://127.0.0.1:1\""), "one region's"),
+        (format!("key: {MRK}, {regions}, previous: [alias/old]"), "does not say its region"),
+        (format!("key: {MRK}, regions: [eu-west-1, eu-west-1]"), "listed twice"),
+        (format!("key: {MRK}, regions: eu-west-1"), "must be a list"),
+        (format!("key: {MRK}, {regions}, endpoints: {{ eu-west-1: kms }}"), "must be a URL"),
+    ] {
+        let (_, report) = problems(&kms(&wrong));
+        assert!(report.contains(why), "{wrong}: {report}");
+    }
+}
+
+#[test]
 fn no_column_is_read_under_the_context_of_data_keys() {
     for name in ["purpose", "Purpose", "aws:x"] {
         let (_, report) = problems(&swap("kms: {", &format!("kms: {{ accept_contexts: [{{ {name}: x }}],")));

@@ -305,12 +305,12 @@ impl Cache {
     }
 }
 
-pub(super) fn millis(duration: Duration) -> u64 {
+pub(in crate::keys) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Milliseconds of a clock that never goes back and counts the time a machine sleeps.
-pub(super) fn now() -> u64 {
+pub(in crate::keys) fn now() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let rest = u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000;

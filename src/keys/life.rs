@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::envelope::Envelope;
 use super::error::KeyError;
+use super::providers::aws::same_key;
 use super::vault::{
     PURPOSE_DATA, STATE_ACTIVE, STATE_PENDING, STATE_RETIRED, STATE_SHREDDED, STATE_SUPERSEDED, VaultRow,
 };
@@ -143,7 +144,7 @@ impl Keys {
                 return Err(refused("the vault holds no such data key".into()));
             }
             for row in rows {
-                if row.kms_key == current {
+                if same_key(&row.kms_key, &current) {
                     done.untouched = done.untouched.saturating_add(1);
                     continue;
                 }

@@ -156,6 +156,25 @@ impl Provider {
     }
 }
 
+impl Provider {
+    /// As [`Provider::describe`], in every region that is configured: a replica that is not there is found out
+    /// before it is needed.
+    pub async fn describe_everywhere(&self) -> Result<Vec<KeyDescription>, KmsError> {
+        let Self::Aws(aws) = self else { return Ok(vec![self.describe().await?]) };
+        let mut found: Vec<KeyDescription> = Vec::new();
+        for (region, outcome) in aws.describe_everywhere().await {
+            found.push(outcome.map_err(|error| match (error, region) {
+                (KmsError::Denied { code, detail }, Some(region)) => {
+                    KmsError::Denied { code, detail: format!("{detail} (in {region})") }
+                }
+                (KmsError::Unavailable(text), Some(region)) => KmsError::Unavailable(format!("{region}: {text}")),
+                (error, _) => error,
+            })?);
+        }
+        Ok(found)
+    }
+}
+
 fn no_provider() -> KmsError {
     KmsError::Config("the provider is none: there are no keys".into())
 }

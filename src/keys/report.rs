@@ -71,9 +71,10 @@ impl Keys {
             if matches!(provider, Provider::None) {
                 return Ok(report);
             }
-            let description = provider.describe().await?;
-            report.key = Some(description.key);
-            report.region = description.region;
+            let described = provider.describe_everywhere().await?;
+            report.key = described.first().map(|description| description.key.clone());
+            let regions: Vec<&str> = described.iter().filter_map(|found| found.region.as_deref()).collect();
+            report.region = (!regions.is_empty()).then(|| regions.join(", "));
             for mode in [KmsMode::Envelope, KmsMode::Direct] {
                 let table = config.tables.iter().find(|(_, table)| {
                     table.columns.values().any(|column| column.mode.unwrap_or(config.kms.mode) == mode)

@@ -41,6 +41,8 @@ fn config(folder: &Path) -> Config {
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
             plaintext_cache: None,
+            regions: Vec::new(),
+            endpoints: BTreeMap::new(),
         },
         compression: crate::config::Compression::default(),
         vault: TableName::new("sealwire", "data_keys"),

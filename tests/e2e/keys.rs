@@ -45,6 +45,8 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
             plaintext_cache: None,
+            regions: Vec::new(),
+            endpoints: BTreeMap::new(),
         },
         compression: Default::default(),
         vault: TableName::new(schema.vault_schema(), "data_keys"),

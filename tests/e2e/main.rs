@@ -44,6 +44,7 @@ mod prepared;
 mod proxy_protocol;
 mod recover;
 mod refusal;
+mod regions;
 mod relay;
 mod rows;
 mod sealing;

@@ -24,6 +24,8 @@ pub enum Kms {
     Moto(String),
     /// What speaks for KMS at an endpoint, with this key id, ARN or alias.
     At(String, String),
+    /// As before in several regions, first choice first: regions with their endpoints, and the key.
+    Regions(Vec<(&'static str, String)>, String),
     /// Values pass unchanged.
     None,
 }
@@ -268,6 +270,16 @@ impl ProxyBuilder {
                 aws_yaml(&endpoint, key)
             }
             Kms::At(endpoint, key) => aws_yaml(endpoint, key),
+            Kms::Regions(places, key) => {
+                let regions: Vec<&str> = places.iter().map(|(region, _)| *region).collect();
+                let endpoints: Vec<String> =
+                    places.iter().map(|(region, endpoint)| format!("{region}: \"{endpoint}\"")).collect();
+                format!(
+                    "kms:\n  provider: aws\n  key: \"{key}\"\n  regions: [{}]\n  endpoints: {{ {} }}\n",
+                    regions.join(", "),
+                    endpoints.join(", ")
+                )
+            }
             Kms::None => "kms:\n  provider: none\n  allow_plaintext: true\n".into(),
         };
         if let Some(mode) = self.kms_mode {

@@ -43,6 +43,8 @@ struct State {
     policy: bool,
     /// Blobs begin as those of AWS do.
     dress: bool,
+    /// Names as the proxy knows them, and as moto does.
+    renamed: Vec<(String, String)>,
     calls: BTreeMap<String, u64>,
     /// Under way now, and the most there ever were at once.
     running: BTreeMap<String, (u64, u64)>,
@@ -99,6 +101,16 @@ impl StandIn {
     /// From now on blobs begin with the bytes that those of AWS begin with, which moto's do not.
     pub fn dress_blobs(&self) {
         self.state().dress = true;
+    }
+
+    /// From now on moto's key of this ARN, of eu-central-1, goes by the id of a multi-Region key and is in `region`;
+    /// its ARN there. moto itself has such keys, but opens nothing under them: its ciphertexts cut their ids.
+    pub fn replicate(&self, arn: &str, region: &str) -> String {
+        let id = arn.rsplit('/').next().expect("an ARN ends with the id");
+        let new = format!("mrk-{}", id.replace('-', ""));
+        let told = arn.replace(id, &new).replace("eu-central-1", region);
+        self.state().renamed = vec![(new, id.to_owned()), (region.to_owned(), "eu-central-1".to_owned())];
+        told
     }
 
     /// Lets `calls` calls of the operation through; the others wait for [`StandIn::open_gate`].
@@ -179,9 +191,24 @@ async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
                 if body.get("DryRun") == Some(&Value::Bool(true)) {
                     error(412, "DryRunOperationException")
                 } else {
-                    let dress = state.lock().expect("nobody panics while holding it").dress;
-                    let passed = if dress { undressed(&request) } else { request };
-                    let Ok(answer) = pass_on(&moto, &passed).await else { return };
+                    let (dress, renamed) = {
+                        let state = state.lock().expect("nobody panics while holding it");
+                        (state.dress, state.renamed.clone())
+                    };
+                    let mut passed = if dress { undressed(&request) } else { request };
+                    for (ours, motos) in &renamed {
+                        passed = translated(passed, ours, motos);
+                    }
+                    let wrong = names_another_key(&operation, &passed);
+                    let Ok(mut answer) = pass_on(&moto, &passed).await else { return };
+                    if wrong && answer.starts_with(b"HTTP/1.1 200") {
+                        answer = error(400, "IncorrectKeyException");
+                    }
+                    for (ours, motos) in &renamed {
+                        let (head, body) = split(&answer);
+                        let answered = translated(Request { head, body }, motos, ours);
+                        answer = [answered.head.into_bytes(), answered.body].concat();
+                    }
                     if dress { dressed(&operation, answer) } else { answer }
                 }
             }
@@ -277,15 +304,36 @@ fn undressed(request: &Request) -> Request {
 
 /// The answer with the blob as AWS would have it.
 fn dressed(operation: &str, answer: Vec<u8>) -> Vec<u8> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("it is HTTP") + 4;
-    let (head, body) = answer.split_at(end);
-    let Ok(mut body) = serde_json::from_slice::<Value>(body) else { return answer };
+    let (head, body) = split(&answer);
+    let Ok(mut body) = serde_json::from_slice::<Value>(&body) else { return answer };
     let Some(blob) = body["CiphertextBlob"].as_str().and_then(|text| STANDARD.decode(text).ok()) else { return answer };
     let head_of_blob = if operation.starts_with("GenerateDataKey") { DATA_KEY_HEAD } else { VALUE_HEAD };
     body["CiphertextBlob"] = STANDARD.encode([&head_of_blob[..], &blob].concat()).into();
     let body = serde_json::to_vec(&body).expect("it is JSON");
-    let head = with_length(std::str::from_utf8(head).expect("it is text"), body.len());
+    let head = with_length(&head, body.len());
     [head.into_bytes(), body].concat()
+}
+
+/// Whether a request names another key than the one that made its blob, which AWS compares and moto does not: its
+/// blobs begin with the key's id.
+fn names_another_key(operation: &str, request: &Request) -> bool {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let named = if operation == "ReEncrypt" { &body["SourceKeyId"] } else { &body["KeyId"] };
+    let named = named.as_str().filter(|key| !key.contains("alias/")).and_then(|key| key.rsplit('/').next());
+    let blob = body["CiphertextBlob"].as_str().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
+    named.is_some_and(|named| !blob.is_empty() && !blob.starts_with(named.as_bytes()))
+}
+
+/// Head and body of an answer.
+fn split(answer: &[u8]) -> (String, Vec<u8>) {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("it is HTTP") + 4;
+    (String::from_utf8(answer[..end].to_vec()).expect("it is text"), answer[end..].to_vec())
+}
+
+/// With every `from` replaced.
+fn translated(message: Request, from: &str, to: &str) -> Request {
+    let body = String::from_utf8(message.body).expect("it is JSON").replace(from, to).into_bytes();
+    Request { head: with_length(&message.head.replace(from, to), body.len()), body }
 }
 
 fn with_length(head: &str, length: usize) -> String {

@@ -1,43 +1,32 @@
 //! AWS KMS through the AWS SDK: credentials from the SDK's default chain, retries and their delays the
 //! SDK's own. Its futures are boxed: they take tens of kilobytes each. Keys are always named from the configuration, never taken from a blob or a vault row.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_kms::Client;
-use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, EncryptionAlgorithmSpec, KeySpec, KeyUsageType};
-use tokio::sync::OnceCell;
 
+use super::connect::Settings;
+use super::regions::{Place, in_turn};
 use crate::config::Kms;
 use crate::keys::context::EncryptionContext;
 use crate::keys::provider::{KeyDescription, KmsError, WrappedKey};
 use crate::seal::Plaintext;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// With the SDK's retries. A statement may wait this long, once; see [`crate::keys`].
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
-
-struct Settings {
+struct Shared {
     /// Key id, key ARN, alias or alias ARN.
     key: String,
     previous: Vec<String>,
-    region: Option<String>,
-    endpoint: Option<String>,
-    fips: bool,
-}
-
-struct Shared {
     settings: Settings,
-    /// Made at the first call, on the runtime that makes it.
-    client: OnceCell<Client>,
+    /// Where the key is called, first choice first.
+    places: Vec<Place>,
+    /// The regions of previous keys that are named by their ARNs, beyond those.
+    elsewhere: Vec<Place>,
     /// The key ARNs that aliases were found to stand for; `None`: describing keys is not allowed.
     aliases: Mutex<HashMap<String, Option<String>>>,
 }
@@ -50,82 +39,134 @@ impl AwsProvider {
     pub fn new(kms: &Kms) -> Result<Self, KmsError> {
         let key = kms.key.clone().filter(|key| !key.is_empty());
         let key = key.ok_or_else(|| KmsError::Config("kms.key is missing: the aws provider needs a key".into()))?;
-        let region = kms.region.clone().or_else(|| region_of(&key).map(str::to_owned));
-        let settings =
-            Settings { key, previous: kms.previous.clone(), region, endpoint: kms.endpoint.clone(), fips: kms.fips };
-        Ok(Self(Arc::new(Shared { settings, client: OnceCell::new(), aliases: Mutex::default() })))
+        let regions: Vec<Option<String>> = match kms.regions.as_slice() {
+            [] => vec![kms.region.clone().or_else(|| region_of(&key).map(str::to_owned))],
+            regions => regions.iter().cloned().map(Some).collect(),
+        };
+        let endpoint = |region: &Option<String>| region.as_ref().and_then(|region| kms.endpoints.get(region)).cloned();
+        let places =
+            regions.iter().map(|region| Place::new(region.clone(), endpoint(region).or_else(|| kms.endpoint.clone())));
+        let mut elsewhere: Vec<Option<String>> =
+            kms.previous.iter().filter_map(|key| region_of(key)).map(|region| Some(region.to_owned())).collect();
+        elsewhere.retain(|region| !regions.contains(region));
+        elsewhere.sort();
+        elsewhere.dedup();
+        Ok(Self(Arc::new(Shared {
+            places: places.collect(),
+            elsewhere: elsewhere.into_iter().map(|region| Place::new(region.clone(), endpoint(&region))).collect(),
+            key,
+            previous: kms.previous.clone(),
+            settings: Settings { fips: kms.fips },
+            aliases: Mutex::default(),
+        })))
     }
 
-    async fn client(&self) -> Result<&Client, KmsError> {
-        Box::pin(self.0.client.get_or_try_init(|| connect(&self.0.settings))).await
+    /// Where `key` can be called: a multi-Region key in every region, another that is named by its ARN in its
+    /// own.
+    fn places(&self, key: &str) -> Vec<&Place> {
+        let shared = &self.0;
+        let own = region_of(key).filter(|_| !is_multi_region(key) && key != shared.key);
+        let Some(own) = own else { return shared.places.iter().collect() };
+        let all = shared.places.iter().chain(&shared.elsewhere);
+        all.filter(|place| place.region.as_deref() == Some(own)).take(1).collect()
     }
 
     pub async fn generate_data_key_without_plaintext(
         &self,
         context: &EncryptionContext,
     ) -> Result<WrappedKey, KmsError> {
-        let call = self
-            .client()
-            .await?
-            .generate_data_key_without_plaintext()
-            .key_id(&self.0.settings.key)
-            .key_spec(DataKeySpec::Aes256)
-            .set_encryption_context(Some(pairs(context)))
-            .send();
-        let answer = observed("GenerateDataKeyWithoutPlaintext", call).await?;
-        let kms_key = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
-        let blob = answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner();
-        Ok(WrappedKey { kms_key, blob })
+        let key = &self.0.key;
+        in_turn(&self.places(key), Some(context), |place| async move {
+            let call = place
+                .client(&self.0.settings)
+                .await?
+                .generate_data_key_without_plaintext()
+                .key_id(key_in(key, place))
+                .key_spec(DataKeySpec::Aes256)
+                .set_encryption_context(Some(pairs(context)))
+                .send();
+            let answer = observed("GenerateDataKeyWithoutPlaintext", call).await?;
+            let kms_key = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
+            let blob = answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner();
+            Ok(WrappedKey { kms_key, blob })
+        })
+        .await
     }
 
     pub async fn encrypt(&self, context: &EncryptionContext, value: &Plaintext) -> Result<Vec<u8>, KmsError> {
-        let call = self
-            .client()
-            .await?
-            .encrypt()
-            .key_id(&self.0.settings.key)
-            .encryption_algorithm(EncryptionAlgorithmSpec::SymmetricDefault)
-            .set_encryption_context(Some(pairs(context)))
-            .plaintext(Blob::new(value.expose()))
-            .send();
-        let answer = observed("Encrypt", call).await?;
-        Ok(answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner())
+        let key = &self.0.key;
+        in_turn(&self.places(key), Some(context), |place| async move {
+            let call = place
+                .client(&self.0.settings)
+                .await?
+                .encrypt()
+                .key_id(key_in(key, place))
+                .encryption_algorithm(EncryptionAlgorithmSpec::SymmetricDefault)
+                .set_encryption_context(Some(pairs(context)))
+                .plaintext(Blob::new(value.expose()))
+                .send();
+            let answer = observed("Encrypt", call).await?;
+            Ok(answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner())
+        })
+        .await
     }
 
-    /// Tries the configured key as the source, then the previous ones.
+    /// Tries the configured key as the source, then the previous ones, each in a region that has both: KMS does
+    /// not wrap from one region to another.
     pub async fn re_encrypt(&self, context: &EncryptionContext, blob: &[u8]) -> Result<WrappedKey, KmsError> {
-        let settings = &self.0.settings;
+        let shared = &self.0;
         let mut worst = KmsError::WrongKey;
-        for key in std::iter::once(&settings.key).chain(&settings.previous) {
-            let call = self
-                .client()
-                .await?
-                .re_encrypt()
-                .ciphertext_blob(Blob::new(blob))
-                .source_key_id(key)
-                .set_source_encryption_context(Some(pairs(context)))
-                .destination_key_id(&settings.key)
-                .set_destination_encryption_context(Some(pairs(context)))
-                .send();
-            match observed("ReEncrypt", call).await {
-                Ok(answer) => {
-                    let kms_key = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
-                    let blob = answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner();
-                    return Ok(WrappedKey { kms_key, blob });
-                }
+        let mut apart = false;
+        for source in std::iter::once(&shared.key).chain(&shared.previous) {
+            let here = self.places(&shared.key);
+            let places: Vec<&Place> = self
+                .places(source)
+                .into_iter()
+                .filter(|place| here.iter().any(|here| std::ptr::eq(*here, *place)))
+                .collect();
+            if places.is_empty() {
+                apart = true;
+                continue;
+            }
+            let outcome = in_turn(&places, Some(context), |place| async move {
+                let call = place
+                    .client(&shared.settings)
+                    .await?
+                    .re_encrypt()
+                    .ciphertext_blob(Blob::new(blob))
+                    .source_key_id(key_in(source, place))
+                    .set_source_encryption_context(Some(pairs(context)))
+                    .destination_key_id(key_in(&shared.key, place))
+                    .set_destination_encryption_context(Some(pairs(context)))
+                    .send();
+                let answer = observed("ReEncrypt", call).await?;
+                let kms_key = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
+                let blob = answer.ciphertext_blob.ok_or_else(|| incomplete("CiphertextBlob"))?.into_inner();
+                Ok(WrappedKey { kms_key, blob })
+            });
+            match outcome.await {
                 Err(error @ KmsError::Unavailable(_)) => return Err(error),
                 Err(error) => worst = graver(worst, error),
+                wrapped => return wrapped,
             }
+        }
+        if apart && worst == KmsError::WrongKey {
+            return Err(KmsError::Config(
+                "a key of kms.previous is in another region than kms.key, and KMS wraps anew within one region only: \
+                 make kms.key a multi-Region key with a replica there, and list both regions in kms.regions"
+                    .into(),
+            ));
         }
         Err(worst)
     }
 
     /// Tries the configured key, then the previous ones.
     pub async fn decrypt(&self, context: &EncryptionContext, blob: &[u8]) -> Result<Plaintext, KmsError> {
-        let settings = &self.0.settings;
+        let shared = &self.0;
         let mut worst = KmsError::WrongKey;
-        for key in std::iter::once(&settings.key).chain(&settings.previous) {
-            match self.decrypt_with(key, context, blob).await {
+        for key in std::iter::once(&shared.key).chain(&shared.previous) {
+            let places = self.places(key);
+            match in_turn(&places, Some(context), |place| self.decrypt_in(place, key, context, blob)).await {
                 Ok(plaintext) => return Ok(plaintext),
                 // Not worth another timeout for every previous key.
                 Err(error @ KmsError::Unavailable(_)) => return Err(error),
@@ -136,12 +177,18 @@ impl AwsProvider {
         Err(worst)
     }
 
-    async fn decrypt_with(&self, key: &str, context: &EncryptionContext, blob: &[u8]) -> Result<Plaintext, KmsError> {
-        let call = self
-            .client()
+    async fn decrypt_in(
+        &self,
+        place: &Place,
+        key: &str,
+        context: &EncryptionContext,
+        blob: &[u8],
+    ) -> Result<Plaintext, KmsError> {
+        let call = place
+            .client(&self.0.settings)
             .await?
             .decrypt()
-            .key_id(key)
+            .key_id(key_in(key, place))
             .encryption_algorithm(EncryptionAlgorithmSpec::SymmetricDefault)
             .set_encryption_context(Some(pairs(context)))
             .ciphertext_blob(Blob::new(blob))
@@ -149,13 +196,13 @@ impl AwsProvider {
         let answer = observed("Decrypt", call).await?;
         let plaintext = Plaintext::new(answer.plaintext.ok_or_else(|| incomplete("Plaintext"))?.into_inner());
         let used = answer.key_id.ok_or_else(|| incomplete("KeyId"))?;
-        if self.is_key(key, &used).await? { Ok(plaintext) } else { Err(KmsError::WrongKey) }
+        if self.is_key(place, key, &used).await? { Ok(plaintext) } else { Err(KmsError::WrongKey) }
     }
 
-    /// Whether the ARN `used` is that of the configured `key`.
-    async fn is_key(&self, key: &str, used: &str) -> Result<bool, KmsError> {
+    /// Whether the ARN `used` is that of the configured `key` in that place.
+    async fn is_key(&self, place: &Place, key: &str, used: &str) -> Result<bool, KmsError> {
         if !is_alias(key) {
-            return Ok(used == key || used.rsplit_once('/').is_some_and(|(_, id)| id == key));
+            return Ok(used == key_in(key, place) || used.rsplit_once('/').is_some_and(|(_, id)| id == key));
         }
         let known = self.0.aliases.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
         if known.as_ref().is_some_and(|arn| arn.as_deref().is_none_or(|arn| arn == used)) {
@@ -163,7 +210,7 @@ impl AwsProvider {
         }
         // Never asked, or the alias was pointed elsewhere since. Where describing is not allowed, KMS's
         // own refusal of blobs of other keys has to do.
-        let arn = match self.describe_key(key).await {
+        let arn = match self.describe_in(place, key).await {
             Ok(description) => Some(description.key),
             Err(KmsError::Denied { .. }) => None,
             Err(error) => return Err(error),
@@ -173,20 +220,34 @@ impl AwsProvider {
         Ok(same)
     }
 
+    /// In the first region that answers.
     pub async fn describe(&self) -> Result<KeyDescription, KmsError> {
-        let key = &self.0.settings.key;
-        match self.describe_key(key).await {
+        let key = &self.0.key;
+        in_turn(&self.places(key), None, |place| self.describe_or_name(place, key)).await
+    }
+
+    /// In every region, in order.
+    pub async fn describe_everywhere(&self) -> Vec<(Option<String>, Result<KeyDescription, KmsError>)> {
+        let mut all = Vec::new();
+        for place in self.places(&self.0.key) {
+            all.push((place.region.clone(), self.describe_or_name(place, &self.0.key).await));
+        }
+        all
+    }
+
+    async fn describe_or_name(&self, place: &Place, key: &str) -> Result<KeyDescription, KmsError> {
+        match self.describe_in(place, key).await {
             Err(KmsError::Denied { code, .. }) if code == "AccessDeniedException" => {
-                let region = self.client().await?.config().region().map(ToString::to_string);
-                Ok(KeyDescription { key: key.clone(), region })
+                let region = place.client(&self.0.settings).await?.config().region().map(ToString::to_string);
+                Ok(KeyDescription { key: key.to_owned(), region })
             }
             answer => answer,
         }
     }
 
-    async fn describe_key(&self, key: &str) -> Result<KeyDescription, KmsError> {
-        let client = self.client().await?;
-        let answer = observed("DescribeKey", client.describe_key().key_id(key).send()).await?;
+    async fn describe_in(&self, place: &Place, key: &str) -> Result<KeyDescription, KmsError> {
+        let client = place.client(&self.0.settings).await?;
+        let answer = observed("DescribeKey", client.describe_key().key_id(key_in(key, place)).send()).await?;
         let metadata = answer.key_metadata.ok_or_else(|| incomplete("KeyMetadata"))?;
         if let Some(spec) = metadata.key_spec.as_ref().filter(|spec| **spec != KeySpec::SymmetricDefault) {
             return Err(KmsError::Unsuitable(format!("its KeySpec is {}", spec.as_str())));
@@ -226,36 +287,33 @@ where
     answer.map_err(failure)
 }
 
-async fn connect(settings: &Settings) -> Result<Client, KmsError> {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
-    if let Some(region) = &settings.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if settings.fips {
-        loader = loader.use_fips(true);
-    }
-    let shared = Box::pin(loader.load()).await;
-    if shared.region().is_none() {
-        return Err(KmsError::Config("no AWS region: set kms.region, AWS_REGION, or name the key by its ARN".into()));
-    }
-    let mut config = aws_sdk_kms::config::Builder::from(&shared);
-    if let Some(endpoint) = &settings.endpoint {
-        config = config.endpoint_url(endpoint);
-    }
-    Ok(Client::from_conf(config.build()))
-}
-
 fn pairs(context: &EncryptionContext) -> HashMap<String, String> {
     context.pairs().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn is_alias(key: &str) -> bool {
     key.starts_with("alias/") || key.contains(":alias/")
+}
+
+/// Whether two ARNs are those of one key: the same, or of replicas of it.
+pub fn same_key(one: &str, two: &str) -> bool {
+    let apart = |key: &str| region_of(key).map(|region| key.replacen(&format!(":{region}:"), "::", 1));
+    one == two || (is_multi_region(one) && is_multi_region(two) && apart(one).is_some() && apart(one) == apart(two))
+}
+
+/// Named by key id or ARN; an alias does not tell.
+fn is_multi_region(key: &str) -> bool {
+    key.starts_with("mrk-") || key.contains(":key/mrk-")
+}
+
+/// As `key` is named in a region: the replicas of a multi-Region key differ by that part of the ARN.
+fn key_in<'k>(key: &'k str, place: &Place) -> Cow<'k, str> {
+    match (&place.region, region_of(key)) {
+        (Some(region), Some(own)) if own != region && is_multi_region(key) => {
+            Cow::Owned(key.replacen(&format!(":{own}:"), &format!(":{region}:"), 1))
+        }
+        _ => Cow::Borrowed(key),
+    }
 }
 
 /// The region of an ARN.
@@ -318,6 +376,23 @@ mod tests {
         assert_eq!(region_of("arn:aws-cn:kms:cn-north-1:111122223333:alias/app"), Some("cn-north-1"));
         assert_eq!(region_of("alias/app"), None);
         assert_eq!(region_of("1234abcd-12ab-34cd-56ef-1234567890ab"), None);
+    }
+
+    #[test]
+    fn only_the_region_tells_the_replicas_of_a_key_apart() {
+        let key = "arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab";
+        let there = Place::new(Some("eu-central-1".into()), None);
+        assert_eq!(
+            key_in(key, &there),
+            "arn:aws:kms:eu-central-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+        );
+        assert_eq!(key_in(key, &Place::new(None, None)), key);
+        let single = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+        assert_eq!(key_in(single, &there), single, "a key of one region is never called another's");
+        assert!(same_key(key, &key_in(key, &there)) && same_key(single, single));
+        assert!(!same_key(key, &key_in(key, &there).replace("mrk-1", "mrk-2")));
+        assert!(!same_key(single, &single.replace("eu-west-1", "eu-central-1")));
+        assert_eq!(key_in("mrk-1234abcd12ab34cd56ef1234567890ab", &there), "mrk-1234abcd12ab34cd56ef1234567890ab");
     }
 
     #[test]

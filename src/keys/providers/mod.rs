@@ -1,4 +1,6 @@
 //! One file per KMS.
 
 pub mod aws;
+mod connect;
 pub mod local;
+mod regions;
