@@ -69,10 +69,14 @@ pub(super) fn watch(protected: &[(TableName, HashSet<String>)], objects: &Object
             }
         }
         for (table, trigger, words) in &triggers {
-            if mentions(words.as_ref(), &names) {
-                let reason = format!("its trigger {trigger} names a protected table or what leads to one");
-                names.entry(table.table.to_lowercase()).or_insert(Watched::Carrier(reason));
-            }
+            let reason = if mentions(words.as_ref(), &names) {
+                format!("its trigger {trigger} names a protected table or what leads to one")
+            } else if words.as_ref().is_some_and(Words::dynamic) {
+                format!("its trigger {trigger} switches session tracking")
+            } else {
+                continue;
+            };
+            names.entry(table.table.to_lowercase()).or_insert(Watched::Carrier(reason));
         }
         for (row, words) in &indirect {
             if mentions(words.as_ref(), &names) {
@@ -240,12 +244,14 @@ mod tests {
                 trigger("orders", Some("begin call touch(); end")),
                 trigger("log", Some("set new.x = 1")),
                 trigger("stages", Some("insert into orders values (1)")),
+                trigger("blind", Some("set session session_track_schema = 0")),
             ],
             ..Objects::default()
         };
         let watch = watch(&protected(), &objects, &[]);
         assert!(matches!(watch.names.get("orders"), Some(Watched::Carrier(_))));
         assert!(matches!(watch.names.get("stages"), Some(Watched::Carrier(_))));
+        assert!(matches!(watch.names.get("blind"), Some(Watched::Carrier(_))));
         assert!(!watch.names.contains_key("log"));
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::classify::{Decision, pass_ddl};
-use super::ddl::{if_exists, is_locked};
+use super::ddl::{hides, if_exists, is_locked};
 use super::lex::{LexMode, TokenKind, lex, statements};
 use super::literal;
 use super::live::{Found, Live};
@@ -57,7 +57,11 @@ pub(super) fn alter_table(live: &Live<'_>, n: usize) -> Decision {
         Found::Table(table) => table,
         Found::Unknown(table) => return Decision::Need(vec![table]),
         Found::NoSchema => return live.refuse(RefusalCode::DdlNotUnderstood, "no schema is selected", n).into(),
-        Found::Absent => return pass_ddl(),
+        // A temporary table, perhaps.
+        Found::Absent => {
+            let changes = live.list(from..live.len());
+            return changes.iter().find_map(|change| other_tables(live, change).err()).unwrap_or_else(pass_ddl);
+        }
     };
     let mut listing = false;
     for change in live.list(from..live.len()) {
@@ -110,6 +114,12 @@ fn other_tables(live: &Live<'_>, change: &Range<usize>) -> Result<(), Decision> 
     } else {
         None
     };
+    if live.is(n, "rename")
+        && let Some(k) = other
+        && let Some(decision) = hides(live, k)
+    {
+        return Err(decision);
+    }
     if let Some(k) = other
         && let Some(name) = live.qualified(k)
         && is_locked(live, &name)?

@@ -6,6 +6,7 @@ use super::lex::TokenKind;
 use super::live::{Found, Live, QualifiedName};
 use super::refusal::RefusalCode;
 use crate::catalog::Watched;
+use crate::config::TableName;
 
 /// Objects whose definition holds statements.
 pub(super) const WITH_BODY: &[&str] = &["procedure", "function", "event", "trigger", "package"];
@@ -271,11 +272,37 @@ fn replaced(live: &Live<'_>, n: usize, what: &str) -> Option<Decision> {
     }
 }
 
+/// A refusal if the new name at `n` is one that means something protected: what is renamed may be a temporary
+/// table, which would hide that from the server and not from the proxy.
+pub(super) fn hides(live: &Live<'_>, n: usize) -> Option<Decision> {
+    let name = live.qualified(n)?;
+    live.mention(n..name.next)?;
+    let hidden = match live.lookup(&name) {
+        Found::Table(table) => !table.allow_ddl,
+        Found::Absent => {
+            let schema = name.schema.as_deref().or(live.ctx.schema).unwrap_or_default();
+            let table = TableName::new(schema.to_lowercase(), name.name.to_lowercase());
+            let is = |missing: &TableName| {
+                missing.schema.to_lowercase() == table.schema && missing.table.to_lowercase() == table.table
+            };
+            live.ctx.catalog.missing.keys().any(is)
+        }
+        Found::Unknown(table) => return Some(Decision::Need(vec![table])),
+        Found::NoSchema => true,
+    };
+    hidden.then(|| live.refuse(RefusalCode::ReplacesTable, format!("a table renamed to {}", name.name), n).into())
+}
+
 pub(super) fn rename(live: &Live<'_>) -> Decision {
     if !live.any(1, &["table", "tables"]) {
         return pass_ddl();
     }
-    for item in live.list(if_exists(live, 2)..live.len()) {
+    let items = live.list(if_exists(live, 2)..live.len());
+    let is_freed = |n: usize| {
+        let place = |n: usize| live.qualified(n).map(|name| (name.schema, name.name.to_lowercase()));
+        items.iter().any(|item| place(item.start) == place(n))
+    };
+    for item in items.iter().cloned() {
         let Some(to) = item.clone().find(|k| live.is(*k, "to")) else {
             return if live.mentions() {
                 live.refuse(RefusalCode::DdlNotUnderstood, "RENAME TABLE", item.start).into()
@@ -287,6 +314,11 @@ pub(super) fn rename(live: &Live<'_>) -> Decision {
             if let Some(decision) = replaced(live, n, "RENAME TABLE") {
                 return decision;
             }
+        }
+        if !is_freed(to + 1)
+            && let Some(decision) = hides(live, to + 1)
+        {
+            return decision;
         }
     }
     pass_ddl()
@@ -386,6 +418,21 @@ mod tests {
     #[test]
     fn the_query_behind_a_parser_of_an_index_is_seen() {
         all(Some(Code::TableCopy), &["CREATE TABLE t (a TEXT, FULLTEXT KEY k (a) WITH PARSER p) SELECT id FROM users"]);
+    }
+
+    #[test]
+    fn nothing_is_renamed_onto_what_is_protected() {
+        all(
+            Some(Code::ReplacesTable),
+            &[
+                "RENAME TABLE t TO users",
+                "ALTER TABLE orders RENAME TO users",
+                "ALTER TABLE tmp RENAME users",
+                "ALTER TABLE tmp ADD COLUMN a INT, RENAME AS ghosts",
+                "RENAME TABLE not_there TO ghosts",
+            ],
+        );
+        all(None, &["RENAME TABLE crm.t TO crm.ghosts", "ALTER TABLE orders RENAME TO elsewhere"]);
     }
 
     #[test]

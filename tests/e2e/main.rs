@@ -51,6 +51,7 @@ mod sealing;
 mod searching;
 mod secrets;
 mod servers;
+mod side_doors;
 mod tampering;
 mod tls;
 mod tracking;
