@@ -41,7 +41,7 @@ def open_value(args, vault, keys, stored):
     else:
         raw = bytes.fromhex(stored)
     magic, alg, _search, nonce, key_id = struct.unpack(">BBB12sI", raw[:19])
-    if magic != 0xA5 or alg not in (1, 2):
+    if magic != 0xA5 or alg not in (1, 2, 3):
         raise ValueError("not a sealed value, or of a version that this script does not know")
     row = key_id & 0x7FFFFFFF
     if row not in keys:
@@ -50,7 +50,8 @@ def open_value(args, vault, keys, stored):
     scope = field(args.table.encode()) + field(args.column.encode())
     info = field(b"column") + field(bytes([alg])) + scope
     column_key = HKDF(hashes.SHA256(), 32, salt=b"sealwire/v1/hkdf-sha-256", info=info).derive(keys[row])
-    value = AESGCMSIV(column_key).decrypt(nonce, raw[19:], raw[:19] + scope)
+    cipher, bound = (AESGCM, raw[:3] + raw[15:19]) if alg == 3 else (AESGCMSIV, raw[:19])
+    value = cipher(column_key).decrypt(nonce, raw[19:], bound + scope)
     return value.rstrip(b"\0")[:-1] if key_id & 0x80000000 else value  # the top bit: padded
 
 

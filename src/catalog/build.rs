@@ -155,6 +155,7 @@ fn protect(config: &Config, name: &TableName, wanted: &TableConfig, table: &mut 
             pad: settings.pad,
             nullable: column.nullable,
             search: settings.search,
+            cipher: settings.cipher,
             logical: settings.logical.clone(),
         }));
     }

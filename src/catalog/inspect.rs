@@ -10,7 +10,7 @@ use super::grants::Grants;
 use super::read::{by_name, literal_list, quote};
 use super::verify::{Finding, Severity, names};
 use super::{CatalogError, Physical, ServerFlavor, Snapshot};
-use crate::config::{Config, TableName};
+use crate::config::{Cipher, Config, TableName, seals_table};
 use crate::control::Control;
 use crate::seal::GUARD_PATTERN;
 
@@ -46,7 +46,10 @@ pub async fn inspect(control: &Control, config: &Config, snapshot: &Snapshot) ->
     let flavor = snapshot.version.flavor;
     let watched: Vec<String> = snapshot.watched.keys().cloned().collect();
     let searchable = searchable(snapshot);
-    let vault = config.vault.clone();
+    let mut vault = vec![config.vault.clone()];
+    if config.tables.values().flat_map(|table| table.columns.values()).any(|column| column.cipher == Cipher::Gcm) {
+        vault.push(seals_table(&config.vault));
+    }
     let pool = control.pool().clone();
     let work = async move {
         let mut conn = pool.get_conn().await?;
@@ -136,7 +139,7 @@ async fn privileges(
     conn: &mut Conn,
     flavor: ServerFlavor,
     protected: &[Protected],
-    vault: &TableName,
+    vault: &[TableName],
     inspection: &mut Inspection,
 ) -> mysql_async::Result<()> {
     let roles: Option<Option<String>> = conn.query_first("SELECT CURRENT_ROLE()").await?;
@@ -193,13 +196,27 @@ async fn privileges(
             format!("GRANT {grant} {to}"),
         ));
     }
-    let vault_privileges: Vec<&str> =
+    for table in vault {
+        vault_privileges(conn, &grants, table, &to, inspection).await?;
+    }
+    Ok(())
+}
+
+/// What the control account needs on one table of the vault.
+async fn vault_privileges(
+    conn: &mut Conn,
+    grants: &Grants,
+    vault: &TableName,
+    to: &str,
+    inspection: &mut Inspection,
+) -> mysql_async::Result<()> {
+    let lacking: Vec<&str> =
         ["SELECT", "INSERT", "UPDATE"].into_iter().filter(|privilege| !grants.on(privilege, vault)).collect();
-    if !vault_privileges.is_empty() {
+    if !lacking.is_empty() {
         inspection.findings.push(error(
             None,
             None,
-            format!("the control user lacks {} on the key vault {vault}", vault_privileges.join(", ")),
+            format!("the control user lacks {} on the key vault {vault}", lacking.join(", ")),
             format!("GRANT SELECT, INSERT, UPDATE, CREATE ON `{}`.* {to}", vault.schema),
         ));
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{EmptyPolicy, KmsMode, Search, TableName};
+use crate::config::{Cipher, EmptyPolicy, KmsMode, Search, TableName};
 use crate::seal::types::{Content, LogicalType};
 use crate::seal::{Plaintext, Scope};
 
@@ -142,7 +142,7 @@ pub enum ColumnDefault {
 }
 
 /// A column named in the configuration, found in the catalog.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ProtectedColumn {
     /// As the server spells them.
     pub table: TableName,
@@ -159,6 +159,7 @@ pub struct ProtectedColumn {
     pub nullable: bool,
     /// How the server may compare the stored values.
     pub search: Search,
+    pub cipher: Cipher,
     /// The declared type, if the configuration has one.
     pub logical: Option<LogicalType>,
 }

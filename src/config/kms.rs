@@ -23,6 +23,7 @@ const KMS: Keys = Keys {
         "endpoints",
         "fips",
         "concurrency",
+        "seals_per_key",
         "cache",
         "plaintext_cache",
         "encryption_context",
@@ -126,6 +127,8 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         }
     };
     let concurrency = r.integer(&section, "concurrency", 1..=1000).and_then(|n| usize::try_from(n).ok()).unwrap_or(16);
+    // NIST SP 800-38D allows 2³² random nonces a key.
+    let seals_per_key = r.integer(&section, "seals_per_key", 64..=1 << 30).unwrap_or(1 << 30);
     let cache = cache(r, &section);
     let plaintext_cache = plaintext_cache(r, &section);
     let encryption_context = match section.get("encryption_context") {
@@ -157,6 +160,7 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         endpoints,
         fips,
         concurrency,
+        seals_per_key,
         cache,
         plaintext_cache,
         encryption_context,

@@ -28,6 +28,7 @@ const TOP: Keys = Keys {
         "shutdown_grace",
         "metrics",
         "replication",
+        "cipher",
         "tables",
     ],
     later: &[],
@@ -93,7 +94,8 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let metrics = metrics(r, &top);
     let allow_replication = replication(r, &top);
     let mode = kms.as_ref().map_or(KmsMode::Envelope, |kms| kms.mode);
-    let tables = tables::tables(r, &top, mode, vault.as_ref());
+    let defaults = tables::Defaults { mode, cipher: tables::cipher(r, &top).unwrap_or_default() };
+    let tables = tables::tables(r, &top, defaults, vault.as_ref());
     Some(Config {
         listen,
         tls,

@@ -24,6 +24,13 @@ impl TableName {
     }
 }
 
+/// The table beside the vault that counts, for each data key, the values that AES-256-GCM may have sealed.
+pub fn seals_table(vault: &TableName) -> TableName {
+    // A table's name has 64 characters at most.
+    let name: String = vault.table.chars().take(58).collect();
+    TableName::new(vault.schema.clone(), format!("{name}_seals"))
+}
+
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.schema, self.table)
@@ -190,6 +197,8 @@ pub struct Kms {
     pub fips: bool,
     /// KMS calls in flight at once, at most.
     pub concurrency: usize,
+    /// How many values AES-256-GCM seals with one version of a data key, all proxies together.
+    pub seals_per_key: u64,
     pub cache: KeyCache,
     /// Direct mode only: opened values are kept beyond their result; off by default.
     pub plaintext_cache: Option<PlaintextCache>,
@@ -258,6 +267,8 @@ pub struct ColumnConfig {
     pub pad: Option<u32>,
     /// What the server may compare values by.
     pub search: Search,
+    /// What seals its values, in envelope mode.
+    pub cipher: Cipher,
     /// `compare: binary`: the application knows that a searchable column compares bytes, whatever its
     /// collation.
     pub compare_binary: bool,
@@ -275,6 +286,16 @@ pub enum Search {
     None,
     /// Equality of the plaintext's bytes: equal values are sealed alike.
     Exact,
+}
+
+/// What seals the values of a column. What opens them, each value says itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cipher {
+    /// AES-256-GCM-SIV.
+    #[default]
+    GcmSiv,
+    /// AES-256-GCM with random nonces, an approved algorithm; its values are counted.
+    Gcm,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

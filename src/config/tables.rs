@@ -10,7 +10,7 @@ use crate::seal::types::{LogicalType, NotAType};
 const TABLE: Keys = Keys { path: "tables.*", names: &["columns", "sealed_as", "allow_ddl"], later: &[] };
 const COLUMN: Keys = Keys {
     path: "tables.*.columns.*",
-    names: &["mode", "sealed_as", "pad", "empty", "search", "compare", "type"],
+    names: &["mode", "sealed_as", "pad", "empty", "search", "compare", "cipher", "type"],
     later: &["domain"],
 };
 
@@ -22,10 +22,22 @@ const SYSTEM_SCHEMAS: [&str; 4] = ["mysql", "information_schema", "performance_s
 /// MySQL's limit for identifiers, in characters.
 const MAX_IDENTIFIER: usize = 64;
 
+/// What columns are that do not say otherwise.
+#[derive(Clone, Copy)]
+pub(super) struct Defaults {
+    pub mode: KmsMode,
+    pub cipher: Cipher,
+}
+
+/// `cipher`, at the top level or of a column.
+pub(super) fn cipher(r: &mut Reader<'_>, section: &Section<'_>) -> Option<Cipher> {
+    r.choice(section, "cipher", &[("aes-256-gcm-siv", Cipher::GcmSiv), ("aes-256-gcm", Cipher::Gcm)])
+}
+
 pub(super) fn tables(
     r: &mut Reader<'_>,
     top: &Section<'_>,
-    mode: KmsMode,
+    defaults: Defaults,
     vault: Option<&TableName>,
 ) -> BTreeMap<TableName, TableConfig> {
     let mut tables = BTreeMap::new();
@@ -43,7 +55,7 @@ pub(super) fn tables(
                 r.problem(key.pos, format!("`{name}` is the key vault"), "its columns cannot be sealed");
             }
         }
-        let table = table(r, key, node, mode);
+        let table = table(r, key, node, defaults);
         let Some(name) = name else { continue };
         let sealed_table = table.sealed_as.as_ref().unwrap_or(&name).to_string();
         for (column, config) in &table.columns {
@@ -63,7 +75,7 @@ pub(super) fn tables(
     tables
 }
 
-fn table(r: &mut Reader<'_>, key: &Key, node: &Node, mode: KmsMode) -> TableConfig {
+fn table(r: &mut Reader<'_>, key: &Key, node: &Node, defaults: Defaults) -> TableConfig {
     let section = r.section(key.pos, node, TABLE);
     let sealed_as = section
         .get("sealed_as")
@@ -79,7 +91,7 @@ fn table(r: &mut Reader<'_>, key: &Key, node: &Node, mode: KmsMode) -> TableConf
         r.problem(section.key_pos("columns"), format!("`{}` names no column to protect", key.name), hint);
     }
     for (key, node) in entries {
-        let config = column(r, key, node, mode);
+        let config = column(r, key, node, defaults);
         if let Err(reason) = identifier(&key.name) {
             r.problem(
                 key.pos,
@@ -92,10 +104,19 @@ fn table(r: &mut Reader<'_>, key: &Key, node: &Node, mode: KmsMode) -> TableConf
             columns.insert(key.name.clone(), config);
         }
     }
+    if columns.values().any(|column| column.search != Search::None)
+        && columns.values().any(|column| column.cipher == Cipher::Gcm)
+    {
+        r.problem(
+            section.key_pos("columns"),
+            format!("`{}` has columns with `search` and others with aes-256-gcm", key.name),
+            "aes-256-gcm needs a new key version now and then, which searchable columns do not take; use one of the two",
+        );
+    }
     TableConfig { columns, sealed_as, allow_ddl }
 }
 
-fn column(r: &mut Reader<'_>, key: &Key, node: &Node, default_mode: KmsMode) -> ColumnConfig {
+fn column(r: &mut Reader<'_>, key: &Key, node: &Node, defaults: Defaults) -> ColumnConfig {
     let section = r.section(key.pos, node, COLUMN);
     let mode = r.choice(&section, "mode", &[("envelope", KmsMode::Envelope), ("direct", KmsMode::Direct)]);
     let sealed_as = section.get("sealed_as").and_then(|node| {
@@ -113,7 +134,7 @@ fn column(r: &mut Reader<'_>, key: &Key, node: &Node, default_mode: KmsMode) -> 
         }
     });
     let pad = r.integer(&section, "pad", 2..=65_535).and_then(|n| u32::try_from(n).ok());
-    let direct = mode.unwrap_or(default_mode) == KmsMode::Direct;
+    let direct = mode.unwrap_or(defaults.mode) == KmsMode::Direct;
     let policies = [("refuse", EmptyPolicy::Refuse), ("as_is", EmptyPolicy::AsIs)];
     let empty = r.choice(&section, "empty", &policies).unwrap_or_default();
     if section.get("empty").is_some() && !direct {
@@ -124,6 +145,7 @@ fn column(r: &mut Reader<'_>, key: &Key, node: &Node, default_mode: KmsMode) -> 
         );
     }
     let (search, compare_binary) = search(r, &section, direct);
+    let cipher = column_cipher(r, &section, defaults, direct, search);
     let logical = section.get("type").and_then(|node| match r.text(node, "type")?.parse() {
         Ok(logical) => Some(logical),
         Err(NotAType { problem, hint }) => {
@@ -140,7 +162,37 @@ fn column(r: &mut Reader<'_>, key: &Key, node: &Node, default_mode: KmsMode) -> 
             "remove one of the two keys, or declare a DOUBLE, DECIMAL or integer",
         );
     }
-    ColumnConfig { mode, sealed_as, pad, empty, search, compare_binary, logical }
+    ColumnConfig { mode, sealed_as, pad, empty, search, compare_binary, cipher, logical }
+}
+
+/// `cipher` of a column, or what all have.
+fn column_cipher(
+    r: &mut Reader<'_>,
+    section: &Section<'_>,
+    defaults: Defaults,
+    direct: bool,
+    search: Search,
+) -> Cipher {
+    let own = cipher(r, section);
+    if direct {
+        if own.is_some() {
+            r.problem(
+                section.key_pos("cipher"),
+                "`cipher` is for envelope mode only: in direct mode KMS encrypts",
+                "remove the key, or give the column `mode: envelope`",
+            );
+        }
+        return Cipher::default();
+    }
+    let cipher = own.unwrap_or(defaults.cipher);
+    if cipher == Cipher::Gcm && search != Search::None {
+        r.problem(
+            section.key_pos("search"),
+            "`search` needs nonces that equal values share, which aes-256-gcm must never have",
+            "remove it, or give the column `cipher: aes-256-gcm-siv`, which is not an approved algorithm",
+        );
+    }
+    cipher
 }
 
 /// `search` and `compare`, which is not read where it would say nothing.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::budget::{Allowance, Allowances};
 use crate::seal::{ColumnKey, DataKey, Scope, SealError, SearchKey};
 
 /// How long a failed or running refresh is left alone.
@@ -54,6 +55,7 @@ pub struct Unwrapped {
 pub struct TableKey {
     id: u32,
     version: u32,
+    allowance: Arc<Allowance>,
     data_key: DataKey,
     columns: RwLock<HashMap<String, Arc<ColumnKey>>>,
     searches: RwLock<HashMap<String, Arc<SearchKey>>>,
@@ -68,6 +70,19 @@ pub struct TableKey {
 }
 
 impl TableKey {
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// What AES-256-GCM may still seal with it.
+    pub fn allowance(&self) -> &Arc<Allowance> {
+        &self.allowance
+    }
+
     /// What seals and opens the values of one column, derived at first use.
     pub fn column(&self, scope: &Scope) -> Result<Arc<ColumnKey>, SealError> {
         derived(&self.columns, scope, || ColumnKey::derive(&self.data_key, self.id, scope))
@@ -119,13 +134,19 @@ impl Table {
 
 pub struct Cache {
     tables: ArcSwap<HashMap<String, Table>>,
+    allowances: Allowances,
     ttl: u64,
     max_stale: u64,
 }
 
 impl Cache {
     pub fn new(ttl: Duration, max_stale: Duration) -> Self {
-        Self { tables: ArcSwap::default(), ttl: millis(ttl), max_stale: millis(max_stale) }
+        Self {
+            tables: ArcSwap::default(),
+            allowances: Allowances::default(),
+            ttl: millis(ttl),
+            max_stale: millis(max_stale),
+        }
     }
 
     fn find(&self, which: &Which) -> Option<Arc<TableKey>> {
@@ -198,6 +219,7 @@ impl Cache {
         let key = Arc::new(TableKey {
             id,
             version,
+            allowance: self.allowances.of(id),
             data_key: key,
             columns: RwLock::default(),
             searches: RwLock::default(),

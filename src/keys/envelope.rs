@@ -94,6 +94,11 @@ impl Envelope {
         }
     }
 
+    /// Asks the vault and KMS anew, whatever is cached.
+    pub async fn refresh(self: &Arc<Self>, which: Which) -> Result<(), KeyError> {
+        self.load(which, None).await
+    }
+
     fn loaded(&self, which: &Which) -> Result<Arc<TableKey>, KeyError> {
         match self.cache.advise(which) {
             Advice::Use(key) | Advice::UseAndRefresh(key) | Advice::RefreshFirst(key) => Ok(key),

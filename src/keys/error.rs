@@ -74,6 +74,11 @@ pub enum KeyError {
     Empty { column: String },
     #[error("a value for {column} cannot be sealed: {reason}")]
     CannotSeal { column: String, reason: SealError },
+    #[error(
+        "version {version} of the data key of {table} has sealed as many values as aes-256-gcm may, and no newer version is \
+         active; `sealwire keys rotate` makes one, and the proxy's log says why none began by itself"
+    )]
+    Spent { table: String, version: u32 },
     #[error("{0}")]
     Config(String),
     #[error("the proxy is shutting down")]
@@ -96,7 +101,8 @@ impl KeyError {
             | Self::Vault { .. }
             | Self::NoActiveKey { .. }
             | Self::Retired { .. }
-            | Self::Shredded { .. } => Fault::Vault,
+            | Self::Shredded { .. }
+            | Self::Spent { .. } => Fault::Vault,
             Self::Kms(KmsError::Keyring(_) | KmsError::Unsuitable(_) | KmsError::Config(_)) | Self::Config(_) => {
                 Fault::Config
             }
@@ -144,6 +150,7 @@ impl KeyError {
             Self::TooLongForKms { .. } => "SW-1920",
             Self::Empty { .. } => "SW-1921",
             Self::CannotSeal { .. } => "SW-1922",
+            Self::Spent { .. } => "SW-1923",
             Self::ShuttingDown => "SW-1930",
         }
     }
@@ -223,6 +230,7 @@ mod tests {
             KeyError::TooLongForKms { column: column() },
             KeyError::Empty { column: column() },
             KeyError::CannotSeal { column: column(), reason },
+            KeyError::Spent { table: table(), version: 1 },
             KeyError::Config(String::new()),
             KeyError::ShuttingDown,
         ];

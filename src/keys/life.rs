@@ -89,45 +89,13 @@ impl Keys {
     /// Answers its number. To be activated when every proxy has had `kms.cache.ttl` to see it.
     pub async fn begin_rotation(&self, scope: &str) -> Result<u32, LifeError> {
         let scope = scope.to_owned();
-        self.live(move |inner| async move {
-            inner.rotatable(&scope)?;
-            let envelope = &inner.envelope;
-            // Made here, or by another that is first: what counts is what the vault then holds.
-            for _ in 0..2 {
-                let rows = envelope.verified(&scope).await?;
-                let Some((newest, _)) = rows.first() else {
-                    return Err(refused(format!("{scope} has no data key yet; the first sealed value makes it")));
-                };
-                if newest.state == STATE_PENDING {
-                    return Ok(newest.version);
-                }
-                let next = newest.version.checked_add(1).ok_or_else(|| refused("no version is left".into()))?;
-                envelope.make(&scope, PURPOSE_DATA, next, STATE_PENDING).await?;
-            }
-            Err(refused("another rotation is at work; try again".into()))
-        })
-        .await
+        self.live(move |inner| async move { inner.make_pending(&scope).await }).await
     }
 
     /// Lets the pending version seal, and the one before only open. Answers its number.
     pub async fn activate(&self, scope: &str) -> Result<u32, LifeError> {
         let scope = scope.to_owned();
-        self.live(move |inner| async move {
-            inner.rotatable(&scope)?;
-            let rows = inner.envelope.verified(&scope).await?;
-            let Some((newest, key)) = rows.first().filter(|(row, _)| row.state == STATE_PENDING) else {
-                return Err(refused(format!("no version of {scope} is pending")));
-            };
-            // The old one first: between the two nothing would seal, but they are one transaction.
-            let mut changes = Vec::new();
-            for (row, key) in rows.iter().filter(|(row, _)| row.state == STATE_ACTIVE) {
-                changes.push((row.clone(), with_state(row, key, STATE_SUPERSEDED)?));
-            }
-            changes.push((newest.clone(), with_state(newest, key, STATE_ACTIVE)?));
-            inner.envelope.replace(&changes).await?;
-            Ok(newest.version)
-        })
-        .await
+        self.live(move |inner| async move { inner.activate_pending(&scope).await }).await
     }
 
     /// Wraps the data keys of `scope`, or all, with `kms.key` where another KMS key wrapped them: one of
@@ -259,6 +227,42 @@ impl Inner {
                 (name.clone(), columns.map(|(name, _)| name.clone()).collect())
             })
             .collect()
+    }
+
+    /// As [`Keys::begin_rotation`].
+    pub(super) async fn make_pending(&self, scope: &str) -> Result<u32, LifeError> {
+        self.rotatable(scope)?;
+        let envelope = &self.envelope;
+        // Made here, or by another that is first: what counts is what the vault then holds.
+        for _ in 0..2 {
+            let rows = envelope.verified(scope).await?;
+            let Some((newest, _)) = rows.first() else {
+                return Err(refused(format!("{scope} has no data key yet; the first sealed value makes it")));
+            };
+            if newest.state == STATE_PENDING {
+                return Ok(newest.version);
+            }
+            let next = newest.version.checked_add(1).ok_or_else(|| refused("no version is left".into()))?;
+            envelope.make(scope, PURPOSE_DATA, next, STATE_PENDING).await?;
+        }
+        Err(refused("another rotation is at work; try again".into()))
+    }
+
+    /// As [`Keys::activate`].
+    pub(super) async fn activate_pending(&self, scope: &str) -> Result<u32, LifeError> {
+        self.rotatable(scope)?;
+        let rows = self.envelope.verified(scope).await?;
+        let Some((newest, key)) = rows.first().filter(|(row, _)| row.state == STATE_PENDING) else {
+            return Err(refused(format!("no version of {scope} is pending")));
+        };
+        // The old one first: between the two nothing would seal, but they are one transaction.
+        let mut changes = Vec::new();
+        for (row, key) in rows.iter().filter(|(row, _)| row.state == STATE_ACTIVE) {
+            changes.push((row.clone(), with_state(row, key, STATE_SUPERSEDED)?));
+        }
+        changes.push((newest.clone(), with_state(newest, key, STATE_ACTIVE)?));
+        self.envelope.replace(&changes).await?;
+        Ok(newest.version)
     }
 
     /// Whether a second version can live beside the first.

@@ -1,6 +1,7 @@
 //! Data keys: where they come from, how long they are kept, and what seals and opens with them. This
 //! file is the border that `session` sees.
 
+mod budget;
 mod cache;
 pub mod context;
 mod direct;
@@ -33,7 +34,7 @@ use self::plaintexts::Denials;
 use self::provider::{Provider, Runner};
 use self::store::Store;
 use crate::catalog::ProtectedColumn;
-use crate::config::{Config, KmsMode, Search};
+use crate::config::{Cipher, Config, KmsMode, Search};
 use crate::control::Control;
 use crate::seal::{Plaintext, SealError, Sealed, format};
 
@@ -95,7 +96,10 @@ impl Keys {
                     } else {
                         None
                     };
-                    let key = envelope.key(Which::Active(table.clone()), Some(place)).await?;
+                    let mut key = envelope.key(Which::Active(table.clone()), Some(place)).await?;
+                    if column.cipher == Cipher::Gcm {
+                        key = self.inner.take_seal(table, key).await?;
+                    }
                     Some(seal_with(&key, search.as_deref(), &column, &value)?)
                 }
             });
@@ -149,6 +153,9 @@ impl Keys {
                     Search::None => None,
                 };
                 let key = cache.active_now(&column.scope.table)?;
+                if column.cipher == Cipher::Gcm && !key.allowance().take() {
+                    return None;
+                }
                 Some(seal_with(&key, search.as_deref(), column, value))
             }
         }
@@ -201,7 +208,7 @@ impl Keys {
     }
 }
 
-/// `search`: the key that makes nonces, for a searchable column.
+/// `search`: the key that makes nonces, for a searchable column. For AES-256-GCM a seal was taken before.
 fn seal_with(
     key: &cache::TableKey,
     search: Option<&cache::TableKey>,
@@ -211,6 +218,7 @@ fn seal_with(
     key.column(&column.scope)
         .and_then(|key| match search {
             Some(search) => key.seal_searchable(&*search.search(&column.scope)?, value, column.physical),
+            None if column.cipher == Cipher::Gcm => key.seal_gcm(value, column.pad, column.physical),
             None => key.seal(value, column.pad, column.physical),
         })
         .map_err(|reason| KeyError::CannotSeal { column: label(column), reason })

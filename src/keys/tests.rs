@@ -37,6 +37,7 @@ fn config(folder: &Path) -> Config {
             endpoint: None,
             fips: false,
             concurrency: 4,
+            seals_per_key: 1 << 30,
             cache: KeyCache { ttl: Duration::from_secs(300), max_stale: Duration::from_secs(3600) },
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
@@ -73,6 +74,7 @@ fn column(schema: &str, name: &str, mode: KmsMode) -> Arc<ProtectedColumn> {
         pad: None,
         nullable: true,
         search: Search::None,
+        cipher: Cipher::GcmSiv,
         logical: None,
     })
 }
@@ -239,6 +241,7 @@ fn column_parts(column: &ProtectedColumn) -> ProtectedColumn {
         pad: column.pad,
         nullable: column.nullable,
         search: column.search,
+        cipher: column.cipher,
         logical: None,
     }
 }

@@ -1,10 +1,11 @@
-//! Sealing and opening one value with its column's key: AES-256-GCM-SIV (RFC 8452). Algorithm 1 takes
-//! random nonces: one that repeats, where many proxies share a key, shows only that two values are equal.
-//! Algorithm 2 takes the value's own (see [`super::search`]), and shows that wherever values are equal.
+//! Sealing and opening one value with its column's key. Algorithm 1 is AES-256-GCM-SIV (RFC 8452) with random
+//! nonces: one that repeats, where many proxies share a key, shows only that two values are equal. Algorithm 2
+//! takes the value's own (see [`super::search`]), and shows that wherever values are equal. Algorithm 3 is
+//! AES-256-GCM, whose nonces the cryptographic module draws itself, as its FIPS approval asks for.
 
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, RandomizedNonceKey, UnboundKey};
 
-use super::format::{self, ALG_SIV_RANDOM, ALG_SIV_SEARCH, Header, NONCE_LEN, Sealed};
+use super::format::{self, ALG_GCM_RANDOM, ALG_SIV_RANDOM, ALG_SIV_SEARCH, Header, NONCE_LEN, Sealed};
 use super::{DataKey, Plaintext, Scope, SealError, SearchKey, derive, pad};
 use crate::catalog::Physical;
 
@@ -13,6 +14,7 @@ use crate::catalog::Physical;
 pub struct ColumnKey {
     random: LessSafeKey,
     search: LessSafeKey,
+    gcm: RandomizedNonceKey,
     key_id: u32,
     /// Table and column, length-prefixed, for the associated data.
     scope_fields: Vec<u8>,
@@ -28,7 +30,9 @@ impl ColumnKey {
         };
         let mut scope_fields = Vec::new();
         derive::push_scope(&mut scope_fields, scope);
-        Ok(Self { random: key(ALG_SIV_RANDOM)?, search: key(ALG_SIV_SEARCH)?, key_id, scope_fields })
+        let gcm = data_key.derive(&derive::column_info(ALG_GCM_RANDOM, scope))?;
+        let gcm = RandomizedNonceKey::new(&AES_256_GCM, gcm.as_slice()).map_err(|_| SealError::Library)?;
+        Ok(Self { random: key(ALG_SIV_RANDOM)?, search: key(ALG_SIV_SEARCH)?, gcm, key_id, scope_fields })
     }
 
     /// Seals `value` and answers the stored form. `pad` rounds its length up first.
@@ -36,6 +40,25 @@ impl ColumnKey {
         let mut nonce = [0; NONCE_LEN];
         aws_lc_rs::rand::fill(&mut nonce).map_err(|_| SealError::Library)?;
         Ok(format::encode_stored(self.seal_with_nonce(value, pad, nonce)?, physical))
+    }
+
+    /// Seals `value` with AES-256-GCM. The caller counts: no more than 2³² values under one data key, by all
+    /// who have it (NIST SP 800-38D section 8.3).
+    pub fn seal_gcm(&self, value: &Plaintext, pad: Option<u32>, physical: Physical) -> Result<Vec<u8>, SealError> {
+        let padded = pad.map(|size| pad::pad(value.expose(), size)).transpose()?;
+        let mut text = zeroize::Zeroizing::new(padded.as_ref().unwrap_or(value).expose().to_vec());
+        let mut header = Header {
+            alg: ALG_GCM_RANDOM,
+            search_version: 0,
+            nonce: [0; NONCE_LEN],
+            key_id: self.key_id,
+            padded: pad.is_some(),
+        };
+        let aad = Aad::from(derive::associated_data(&header.without_nonce(), &self.scope_fields));
+        let (nonce, tag) =
+            self.gcm.seal_in_place_separate_tag(aad, text.as_mut_slice()).map_err(|_| SealError::TooLong)?;
+        header.nonce = *nonce.as_ref();
+        Ok(format::encode_stored(assemble(header, &text, tag.as_ref()), physical))
     }
 
     /// Seals `value` so that equal values have equal stored forms under the same keys.
@@ -70,35 +93,38 @@ impl ColumnKey {
 
     fn encrypt(&self, header: Header, value: &Plaintext) -> Result<Vec<u8>, SealError> {
         let nonce = Nonce::assume_unique_for_key(header.nonce);
-        let key = self.key(header.alg);
-        let header = header.to_bytes();
+        let key = if header.alg == ALG_SIV_SEARCH { &self.search } else { &self.random };
         let mut text = zeroize::Zeroizing::new(value.expose().to_vec());
-        let aad = Aad::from(derive::associated_data(&header, &self.scope_fields));
+        let aad = Aad::from(derive::associated_data(&header.to_bytes(), &self.scope_fields));
         let tag = key.seal_in_place_separate_tag(nonce, aad, text.as_mut_slice()).map_err(|_| SealError::TooLong)?;
-        let mut out = Vec::with_capacity(format::OVERHEAD.saturating_add(text.len()));
-        out.extend(header);
-        out.extend(text.as_slice());
-        out.extend(tag.as_ref());
-        Ok(out)
+        Ok(assemble(header, &text, tag.as_ref()))
     }
 
     /// Opens a sealed value. Whatever is wrong with key, place or bytes is [`SealError::Authentication`].
     pub fn open(&self, sealed: &Sealed<'_>) -> Result<Plaintext, SealError> {
-        let header = sealed.header.to_bytes();
-        let aad = Aad::from(derive::associated_data(&header, &self.scope_fields));
-        let nonce = Nonce::assume_unique_for_key(sealed.header.nonce);
+        let header = sealed.header;
+        let aad = |header: &[u8]| Aad::from(derive::associated_data(header, &self.scope_fields));
+        let nonce = Nonce::assume_unique_for_key(header.nonce);
         let mut body = zeroize::Zeroizing::new(sealed.body.to_vec());
-        let key = self.key(sealed.header.alg);
-        let opened = key.open_in_place(nonce, aad, body.as_mut_slice()).map_err(|_| SealError::Authentication)?;
+        // [`Sealed::parse`] lets no other algorithm through.
+        let opened = match header.alg {
+            ALG_GCM_RANDOM => self.gcm.open_in_place(nonce, aad(&header.without_nonce()), body.as_mut_slice()),
+            ALG_SIV_SEARCH => self.search.open_in_place(nonce, aad(&header.to_bytes()), body.as_mut_slice()),
+            _ => self.random.open_in_place(nonce, aad(&header.to_bytes()), body.as_mut_slice()),
+        };
+        let opened = opened.map_err(|_| SealError::Authentication)?;
         let len = if sealed.header.padded { pad::unpadded_len(opened)? } else { opened.len() };
         let value = opened.get(..len).ok_or(SealError::Malformed)?;
         Ok(Plaintext::new(value.to_vec()))
     }
+}
 
-    /// [`Sealed::parse`] lets no other algorithm through.
-    fn key(&self, alg: u8) -> &LessSafeKey {
-        if alg == ALG_SIV_SEARCH { &self.search } else { &self.random }
-    }
+fn assemble(header: Header, text: &[u8], tag: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(format::OVERHEAD.saturating_add(text.len()));
+    out.extend(header.to_bytes());
+    out.extend(text);
+    out.extend(tag);
+    out
 }
 
 #[cfg(test)]
@@ -125,9 +151,12 @@ mod tests {
             for pad in [None, Some(1), Some(32)] {
                 for len in [0, 1, 2, 3, 15, 16, 17, 107, 155, 5000] {
                     let value: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-                    let stored = key.seal(&Plaintext::new(value.clone()), pad, physical).unwrap();
-                    assert_eq!(stored.len() as u64, super::super::sealed_len(len, pad, physical));
-                    assert_eq!(open(&key, &stored, physical).unwrap(), value);
+                    let plaintext = Plaintext::new(value.clone());
+                    for stored in [key.seal(&plaintext, pad, physical), key.seal_gcm(&plaintext, pad, physical)] {
+                        let stored = stored.unwrap();
+                        assert_eq!(stored.len() as u64, super::super::sealed_len(len, pad, physical));
+                        assert_eq!(open(&key, &stored, physical).unwrap(), value);
+                    }
                 }
             }
         }
@@ -138,16 +167,23 @@ mod tests {
         let key = key(1, 7, &scope("shop.users", "email"));
         let value = Plaintext::new(b"x".to_vec());
         assert_ne!(key.seal(&value, None, Physical::Text), key.seal(&value, None, Physical::Text));
+        let nonces: std::collections::HashSet<_> =
+            (0..1000).map(|_| key.seal_gcm(&value, None, Physical::Binary).unwrap()[3..15].to_vec()).collect();
+        assert_eq!(nonces.len(), 1000);
     }
 
     #[test]
     fn a_value_opens_only_in_its_table_and_column_and_under_its_key() {
         let here = scope("shop.users", "email");
-        let stored = key(1, 7, &here).seal(&Plaintext::new(b"secret".to_vec()), None, Physical::Text).unwrap();
-        for other in
-            [key(1, 7, &scope("shop.users", "phone")), key(1, 7, &scope("shop.staff", "email")), key(2, 7, &here)]
-        {
-            assert_eq!(open(&other, &stored, Physical::Text), Err(SealError::Authentication));
+        let secret = Plaintext::new(b"secret".to_vec());
+        let own = key(1, 7, &here);
+        for stored in [own.seal(&secret, None, Physical::Text), own.seal_gcm(&secret, None, Physical::Text)] {
+            let stored = stored.unwrap();
+            for other in
+                [key(1, 7, &scope("shop.users", "phone")), key(1, 7, &scope("shop.staff", "email")), key(2, 7, &here)]
+            {
+                assert_eq!(open(&other, &stored, Physical::Text), Err(SealError::Authentication));
+            }
         }
     }
 
@@ -183,12 +219,20 @@ mod tests {
         let here = scope("shop.users", "email");
         let (k, s) = (key(1, 7, &here), search_key(2, 1, &here));
         let value = Plaintext::new(b"bob".to_vec());
-        let mut searchable = k.seal_searchable(&s, &value, Physical::Binary).unwrap();
-        searchable[1..3].copy_from_slice(&[1, 0]);
-        assert_eq!(open(&k, &searchable, Physical::Binary), Err(SealError::Authentication));
-        let mut random = k.seal(&value, None, Physical::Binary).unwrap();
-        random[1..3].copy_from_slice(&[2, 1]);
-        assert_eq!(open(&k, &random, Physical::Binary), Err(SealError::Authentication));
+        let values = [
+            ([1, 0], k.seal(&value, None, Physical::Binary).unwrap()),
+            ([2, 1], k.seal_searchable(&s, &value, Physical::Binary).unwrap()),
+            ([3, 0], k.seal_gcm(&value, None, Physical::Binary).unwrap()),
+        ];
+        for (own, sealed) in &values {
+            for (other, _) in &values {
+                let mut relabelled = sealed.clone();
+                assert_eq!(relabelled[1..3], *own);
+                relabelled[1..3].copy_from_slice(other);
+                let expected = if own == other { Ok(b"bob".to_vec()) } else { Err(SealError::Authentication) };
+                assert_eq!(open(&k, &relabelled, Physical::Binary), expected, "{own:?} as {other:?}");
+            }
+        }
     }
 
     #[test]
@@ -201,8 +245,10 @@ mod tests {
     #[test]
     fn no_changed_bit_goes_unnoticed() {
         let key = key(1, 7, &scope("shop.users", "email"));
-        let stored = key.seal(&Plaintext::new(b"secret".to_vec()), Some(8), Physical::Binary).unwrap();
-        for at in 0..stored.len() * 8 {
+        let secret = Plaintext::new(b"secret".to_vec());
+        let sealed = [key.seal(&secret, Some(8), Physical::Binary), key.seal_gcm(&secret, Some(8), Physical::Binary)];
+        let each_bit = |stored: Vec<u8>| (0..stored.len() * 8).map(move |at| (at, stored.clone()));
+        for (at, stored) in sealed.into_iter().map(Result::unwrap).flat_map(each_bit) {
             let mut changed = stored.clone();
             changed[at / 8] ^= 1 << (at % 8);
             assert!(open(&key, &changed, Physical::Binary).is_err(), "bit {at}");

@@ -30,7 +30,8 @@ pub const MAX_SEARCH_VERSION: u8 = 63;
 pub const ALG_SIV_RANDOM: u8 = 1;
 /// AES-256-GCM-SIV with a nonce derived from the plaintext; search versions 1 to 63.
 pub const ALG_SIV_SEARCH: u8 = 2;
-/// AES-256-GCM with a random nonce. Reserved.
+/// AES-256-GCM with a random nonce; search version 0. An approved algorithm, whose nonces must not repeat: how
+/// many values one key seals is counted.
 pub const ALG_GCM_RANDOM: u8 = 3;
 
 /// A regular expression that whole sealed values in text form match and plaintext or a cut value does
@@ -86,6 +87,13 @@ pub struct Header {
 }
 
 impl Header {
+    /// The bytes before the ciphertext but the nonce, which the cipher itself authenticates: what algorithm 3
+    /// binds, whose nonce is not known before it seals.
+    pub fn without_nonce(self) -> [u8; HEADER_LEN - NONCE_LEN] {
+        let [magic, alg, search, .., k0, k1, k2, k3] = self.to_bytes();
+        [magic, alg, search, k0, k1, k2, k3]
+    }
+
     /// The bytes before the ciphertext.
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
         let [n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11] = self.nonce;
@@ -117,9 +125,11 @@ impl<'a> Sealed<'a> {
             return Err(SealError::Malformed);
         }
         match (alg, search_version) {
-            (ALG_SIV_RANDOM, 0) => {}
+            (ALG_SIV_RANDOM | ALG_GCM_RANDOM, 0) => {}
             (ALG_SIV_SEARCH, 1..=MAX_SEARCH_VERSION) => {}
-            (ALG_SIV_RANDOM | ALG_SIV_SEARCH, version) => return Err(SealError::UnknownSearchVersion(version)),
+            (ALG_SIV_RANDOM | ALG_SIV_SEARCH | ALG_GCM_RANDOM, version) => {
+                return Err(SealError::UnknownSearchVersion(version));
+            }
             (other, _) => return Err(SealError::UnknownAlgorithm(other)),
         }
         let key = u32::from_be_bytes([k0, k1, k2, k3]);
@@ -241,15 +251,19 @@ mod tests {
         assert_eq!(decode_text(b""), Err(SealError::NotSealed));
         assert_eq!(Sealed::parse(b"jane").err(), Some(SealError::NotSealed));
         let mut bytes = sample(0);
-        bytes[1] = 3;
-        assert_eq!(Sealed::parse(&bytes).err(), Some(SealError::UnknownAlgorithm(3)));
-        for (alg, version) in [(1, 1), (2, 0), (2, 64), (2, 255)] {
+        for alg in [0, 4, 255] {
+            bytes[1] = alg;
+            assert_eq!(Sealed::parse(&bytes).err(), Some(SealError::UnknownAlgorithm(alg)));
+        }
+        for (alg, version) in [(1, 1), (2, 0), (2, 64), (2, 255), (3, 1)] {
             bytes[1] = alg;
             bytes[2] = version;
             assert_eq!(Sealed::parse(&bytes).err(), Some(SealError::UnknownSearchVersion(version)));
         }
-        bytes[2] = 63;
-        assert!(Sealed::parse(&bytes).is_ok());
+        for (alg, version) in [(1, 0), (2, 63), (3, 0)] {
+            (bytes[1], bytes[2]) = (alg, version);
+            assert!(Sealed::parse(&bytes).is_ok());
+        }
     }
 
     #[test]

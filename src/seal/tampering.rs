@@ -22,6 +22,9 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
         ("random, empty", key().seal(&empty, None, Physical::Binary).unwrap()),
         ("random, padded", key().seal(&text, Some(32), Physical::Binary).unwrap()),
         ("random, empty, padded", key().seal(&empty, Some(8), Physical::Binary).unwrap()),
+        ("gcm", key().seal_gcm(&text, None, Physical::Binary).unwrap()),
+        ("gcm, empty", key().seal_gcm(&empty, None, Physical::Binary).unwrap()),
+        ("gcm, padded", key().seal_gcm(&text, Some(32), Physical::Binary).unwrap()),
         ("searchable", key().seal_searchable(&search, &text, Physical::Binary).unwrap()),
         ("searchable, empty", key().seal_searchable(&search, &empty, Physical::Binary).unwrap()),
     ]
@@ -95,11 +98,13 @@ fn no_other_byte_of_the_header_can_be_substituted() {
 
 #[test]
 fn parts_of_two_values_do_not_make_a_third() {
-    let two = [b"jane@example.org", b"john@example.org"]
-        .map(|text| key().seal(&Plaintext::new(text.to_vec()), None, Physical::Binary).unwrap());
-    for at in 1..two[0].len() {
-        let spliced = [&two[0][..at], &two[1][at..]].concat();
-        // Up to the nonce both begin alike.
-        assert_eq!(open(&spliced, Physical::Binary).is_ok(), at <= 3, "spliced at {at}");
+    for seal in [ColumnKey::seal, ColumnKey::seal_gcm] {
+        let two = [b"jane@example.org", b"john@example.org"]
+            .map(|text| seal(&key(), &Plaintext::new(text.to_vec()), None, Physical::Binary).unwrap());
+        for at in 1..two[0].len() {
+            let spliced = [&two[0][..at], &two[1][at..]].concat();
+            // Up to the nonce both begin alike.
+            assert_eq!(open(&spliced, Physical::Binary).is_ok(), at <= 3, "spliced at {at}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::catalog::Physical;
 struct File {
     sealed: Vec<Vector>,
     searchable: Vec<Searchable>,
+    gcm: Vec<Vector>,
     refused: Vec<Refused>,
 }
 
@@ -101,6 +102,21 @@ fn every_searchable_vector_seals_and_opens_as_recorded() {
             "{}",
             vector.name
         );
+    }
+}
+
+#[test]
+fn every_vector_of_algorithm_3_opens_as_recorded() {
+    let vectors = file().gcm;
+    assert!(vectors.len() >= 4);
+    for vector in vectors {
+        let key = key(&vector.data_key, vector.key_id, &vector.table, &vector.column);
+        let decoded = format::decode_stored(vector.text.as_bytes(), Physical::Text).unwrap();
+        assert_eq!(*decoded, unhex(&vector.bytes), "{}", vector.name);
+        let sealed = Sealed::parse(&decoded).unwrap();
+        assert_eq!(sealed.header.nonce.to_vec(), unhex(&vector.nonce), "{}", vector.name);
+        assert_eq!(sealed.header.padded, vector.pad.is_some(), "{}", vector.name);
+        assert_eq!(key.open(&sealed).unwrap().expose(), unhex(&vector.plaintext), "{}", vector.name);
     }
 }
 

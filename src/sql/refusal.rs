@@ -368,6 +368,9 @@ codes! {
     CannotSeal = 1922, 1815, "HY000", "A value could not be sealed",
         "The cryptographic library failed, or the column's pad is out of range.",
         "try again; check the column's pad";
+    SealsSpent = 1923, 1815, "HY000", "A data key has sealed as many values as it may",
+        "AES-256-GCM takes random nonces, so that one key must not seal too many values; the next version did not begin in time.",
+        "read the proxy's log for the reason; `sealwire keys rotate` begins a version";
     ShuttingDown = 1930, 1053, "08S01", "The proxy is shutting down",
         "It takes no further work.",
         "connect again";

@@ -57,6 +57,7 @@ fn columns(table: &TableName, text: &str) -> Vec<Column> {
                         pad: None,
                         nullable,
                         search: if searchable { Search::Exact } else { Search::None },
+                        cipher: crate::config::Cipher::GcmSiv,
                         logical: None,
                     })
                 }),

@@ -162,6 +162,39 @@ on_every_server! {
         }
     }
 
+    async fn a_column_takes_another_cipher_and_opens_the_values_of_both(backend: Backend) {
+        let scene = Scene::set(&backend, Kms::Local).await;
+        let mut direct = scene.schema.direct().await;
+        let siv = scene.builder().start();
+        let mut app = siv.connect().await;
+        app.query_drop("INSERT INTO users (email, note, photo) VALUES ('before', 'n', x'00')").await.unwrap();
+        let vault = format!("{}.data_keys", scene.schema.vault_schema());
+        let gcm = scene.builder().extra("cipher: aes-256-gcm").start();
+        let mut other = gcm.connect().await;
+        other.query_drop("INSERT INTO users (email, note, photo) VALUES ('after', 'n', x'01')").await.unwrap();
+        for app in [&mut app, &mut other] {
+            assert_eq!(
+                text_rows(app, "SELECT email, note FROM users ORDER BY id").await,
+                [[Some("before".into()), Some("n".into())], [Some("after".into()), Some("n".into())]]
+            );
+        }
+        let begins: Vec<(String, String, String)> =
+            direct.query("SELECT LEFT(email, 3), LEFT(note, 3), HEX(LEFT(photo, 3)) FROM users ORDER BY id").await.unwrap();
+        let expected = [("pQE", "pQE", "A50100"), ("pQM", "pQM", "A50300")];
+        assert_eq!(begins, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
+        // Relabelled by hand, neither opens.
+        for (id, from, to) in [(1, "pQE", "pQM"), (2, "pQM", "pQE")] {
+            direct.query_drop(format!("UPDATE users SET email = REPLACE(email, '{from}', '{to}') WHERE id = {id}")).await.unwrap();
+            assert_eq!(code(&mut other, &format!("SELECT email FROM users WHERE id = {id}")).await, "SW-1902");
+        }
+        // The count is beside the vault, and is no key of it.
+        let counted: Vec<(u32, u64)> = direct.query(format!("SELECT id, reserved FROM {vault}_seals")).await.unwrap();
+        let ids: Vec<u32> = direct.query(format!("SELECT id FROM {vault}")).await.unwrap();
+        assert_eq!(counted.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
+        assert_eq!(counted[0].1, 1 << 16);
+        scene.done(&["list", "--count"]);
+    }
+
     async fn rotation_goes_on_where_it_was_interrupted_and_pending_versions_do_not_seal(backend: Backend) {
         let scene = Scene::set(&backend, Kms::Local).await;
         let scope = scene.scope();

@@ -41,6 +41,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
             endpoint: None,
             fips: false,
             concurrency: 8,
+            seals_per_key: 1 << 30,
             cache: KeyCache { ttl: Duration::from_secs(300), max_stale: Duration::from_secs(3600) },
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
@@ -81,6 +82,7 @@ fn column(schema: &Schema, table: &str, name: &str, mode: KmsMode, physical: Phy
         empty: EmptyPolicy::Refuse,
         pad: None,
         search: sealwire::config::Search::None,
+        cipher: sealwire::config::Cipher::GcmSiv,
         logical: None,
         nullable: true,
     })
@@ -88,6 +90,10 @@ fn column(schema: &Schema, table: &str, name: &str, mode: KmsMode, physical: Phy
 
 fn email(schema: &Schema) -> Arc<ProtectedColumn> {
     column(schema, "users", "email", KmsMode::Envelope, Physical::Text)
+}
+
+fn column_with(column: &ProtectedColumn, cipher: Cipher) -> Arc<ProtectedColumn> {
+    Arc::new(ProtectedColumn { cipher, ..column.clone() })
 }
 
 async fn seal(keys: &Keys, column: &Arc<ProtectedColumn>, value: &str) -> Result<Vec<u8>, KeyError> {
@@ -110,7 +116,117 @@ fn data_keys(schema: &Schema) -> String {
     format!("{}.data_keys", schema.vault_schema())
 }
 
+/// The ids of data keys in sealed values, each with how many.
+fn by_key(stored: &[Vec<u8>]) -> BTreeMap<u32, u64> {
+    let mut counts = BTreeMap::new();
+    for value in stored {
+        let bytes = sealwire::seal::format::decode_text(value).unwrap();
+        let sealed = sealwire::seal::Sealed::parse(&bytes).unwrap();
+        assert_eq!(sealed.header.alg, 3);
+        *counts.entry(sealed.header.key_id).or_default() += 1;
+    }
+    counts
+}
+
 on_every_server! {
+    async fn ten_proxies_share_the_budget_of_a_key_and_the_next_version_begins_by_itself(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut conn = users_table(&schema).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&schema, folder.path());
+        config.kms.seals_per_key = 640;
+        let spending = column_with(&email(&schema), Cipher::Gcm);
+        // A vault of the version before holds no counts, and values of the other algorithm.
+        let old = seal(&start(&config), &email(&schema), "old").await.unwrap();
+        let proxies: Vec<Keys> = (0..10).map(|_| start(&config)).collect();
+        let spend = |proxies: Vec<Keys>, each: usize| {
+            let mut running = tokio::task::JoinSet::new();
+            for keys in proxies {
+                let column = spending.clone();
+                running.spawn(async move {
+                    let (mut sealed, mut refused) = (Vec::new(), 0);
+                    for _ in 0..each {
+                        match seal(&keys, &column, "v").await {
+                            Ok(stored) => sealed.push(stored),
+                            Err(error) => {
+                                assert_eq!(error.sw_code(), "SW-1923", "{error}");
+                                refused += 1;
+                            }
+                        }
+                    }
+                    (sealed, refused)
+                });
+            }
+            running
+        };
+        // More than there is: none is sealed beyond the budget, and what nine hold in blocks is all that is lost.
+        let outcome = spend(proxies.clone(), 80).join_all().await;
+        let stored: Vec<Vec<u8>> = outcome.iter().flat_map(|(sealed, _)| sealed.clone()).collect();
+        let counts = by_key(&stored);
+        assert_eq!(counts.len(), 1, "the next version is pending for five minutes");
+        let (id, count) = counts.into_iter().next().unwrap();
+        assert!((540..=640).contains(&count), "{count}");
+        assert_eq!(outcome.iter().map(|(_, refused)| refused).sum::<u64>(), 800 - count);
+        for value in stored.iter().step_by(50) {
+            assert_eq!(open(&proxies[0], &spending, value).await.unwrap(), "v");
+        }
+        assert_eq!(open(&proxies[0], &spending, &old).await.unwrap(), "old");
+        let states = format!("SELECT version, state FROM {} ORDER BY version", data_keys(&schema));
+        let expected = |states: &[(u32, &str)]| states.iter().map(|(n, s)| (*n, (*s).to_owned())).collect::<Vec<_>>();
+        let mut found: Vec<(u32, String)> = Vec::new();
+        for _ in 0..100 {
+            found = conn.query(&states).await.unwrap();
+            if found.len() == 2 { break; }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(found, expected(&[(1, "active"), (2, "pending")]), "ten proxies made one version");
+
+        // Proxies that wait less find the pending version and make it active; those that had none left go on.
+        config.kms.cache.ttl = Duration::from_secs(1);
+        assert_eq!(seal(&start(&config), &spending, "v").await.unwrap_err().sw_code(), "SW-1923");
+        let waiting: Vec<Keys> = (0..3).map(|_| start(&config)).collect();
+        for keys in &waiting {
+            assert_eq!(seal(keys, &spending, "v").await.unwrap_err().sw_code(), "SW-1923");
+        }
+        for _ in 0..200 {
+            found = conn.query(&states).await.unwrap();
+            if found[1].1 == "active" { break; }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(found, expected(&[(1, "superseded"), (2, "active")]));
+        for keys in waiting.iter().chain(&proxies) {
+            let sealed = seal(keys, &spending, "v").await.unwrap();
+            assert!(!by_key(&[sealed]).contains_key(&id));
+        }
+    }
+
+    async fn a_count_that_went_back_goes_on_from_where_a_proxy_knows_it(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut conn = users_table(&schema).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&schema, folder.path());
+        config.kms.seals_per_key = 64;
+        let spending = column_with(&email(&schema), Cipher::Gcm);
+        let keys = start(&config);
+        let counts = format!("{}.data_keys_seals", schema.vault_schema());
+        let mut sealed = 0;
+        for reset in ["UPDATE {} SET reserved = 0", "DELETE FROM {}", "DROP TABLE {}"] {
+            for _ in 0..10 {
+                seal(&keys, &spending, "v").await.unwrap();
+                sealed += 1;
+            }
+            let reserved: u64 = conn.query_first(format!("SELECT reserved FROM {counts}")).await.unwrap().unwrap();
+            assert_eq!(reserved, sealed, "{reset}");
+            conn.query_drop(reset.replace("{}", &counts)).await.unwrap();
+        }
+        while seal(&keys, &spending, "v").await.is_ok() {
+            sealed += 1;
+        }
+        assert_eq!(sealed, 64);
+        // A proxy that was started again holds nothing of what it had reserved.
+        assert_eq!(seal(&start(&config), &spending, "v").await.unwrap_err().sw_code(), "SW-1923");
+    }
+
     async fn the_first_seal_makes_the_vault_and_a_restart_reads_it(backend: Backend) {
         let schema = Schema::create(&backend).await;
         let mut conn = users_table(&schema).await;

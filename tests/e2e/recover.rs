@@ -42,6 +42,12 @@ on_every_server! {
             schema
                 .direct()
                 .await
+                .query_drop("CREATE TABLE cards (id int PRIMARY KEY, number text, face blob)")
+                .await
+                .unwrap();
+            schema
+                .direct()
+                .await
                 .query_drop("CREATE TABLE users (id int PRIMARY KEY, email text, photo blob, tax varchar(191) CHARACTER SET ascii COLLATE ascii_bin)")
                 .await
                 .unwrap();
@@ -51,6 +57,8 @@ on_every_server! {
                 .column("users", "email", "{ pad: 64 }")
                 .column("users", "photo", "{}")
                 .column("users", "tax", "{ search: exact }")
+                .column("cards", "number", "{ cipher: aes-256-gcm, pad: 16 }")
+                .column("cards", "face", "{ cipher: aes-256-gcm }")
                 .start();
             let mut app = proxy.connect().await;
             app.query_drop(
@@ -58,6 +66,7 @@ on_every_server! {
             )
             .await
             .unwrap();
+            app.query_drop("INSERT INTO cards VALUES (1, '4111', x'ff0080'), (2, '', x''), (3, 'Zoë 🦭', NULL)").await.unwrap();
 
             let vault = proxy.folder.path().join("vault.tsv");
             std::fs::write(&vault, export(&schema, &vault_statement(&schema)).await).unwrap();
@@ -71,15 +80,17 @@ on_every_server! {
                 };
                 Some(command)
             };
-            for (column, stored, flags, expected) in [
-                ("email", "email", &[][..], "jane@example.org\n\nZoë 🦭\n"),
-                ("photo", "HEX(photo)", &["--base64"], "/wCA\n\nNULL\n"),
-                ("tax", "tax", &[], "T1\nNULL\nT1\n"),
+            for (table, column, stored, flags, expected) in [
+                ("users", "email", "email", &[][..], "jane@example.org\n\nZoë 🦭\n"),
+                ("users", "photo", "HEX(photo)", &["--base64"], "/wCA\n\nNULL\n"),
+                ("users", "tax", "tax", &[], "T1\nNULL\nT1\n"),
+                ("cards", "number", "number", &[], "4111\n\nZoë 🦭\n"),
+                ("cards", "face", "HEX(face)", &["--base64"], "/wCA\n\nNULL\n"),
             ] {
-                let stored = export(&schema, &format!("SELECT {stored} FROM users ORDER BY id")).await;
-                assert!(!stored.contains("T1") && !stored.contains("jane"));
-                let Some(mut command) = recover("users", column, flags) else { return };
-                assert_eq!(run(&mut command, &stored).as_deref(), Ok(expected), "{kms:?} {column}");
+                let stored = export(&schema, &format!("SELECT {stored} FROM {table} ORDER BY id")).await;
+                assert!(stored.lines().all(|line| line == "NULL" || line.len() > 45), "{stored}");
+                let Some(mut command) = recover(table, column, flags) else { return };
+                assert_eq!(run(&mut command, &stored).as_deref(), Ok(expected), "{kms:?} {table}.{column}");
             }
             // And what must not open: another column, another table, a cut value.
             let stored = export(&schema, "SELECT email FROM users WHERE id = 1").await;

@@ -13,7 +13,11 @@ async fn protected(backend: &Backend, kms: Kms, mode: &'static str) -> (Schema, 
     let schema = Schema::create(backend).await;
     let elsewhere = format!("{}.users", schema.other_schema());
     let mut conn = schema.direct().await;
-    let search = if mode == "envelope" { "{ search: exact }" } else { "{}" };
+    let (mode, plain, search) = match mode {
+        "gcm" => ("envelope", "{ cipher: aes-256-gcm }", "{ cipher: aes-256-gcm, pad: 16 }"),
+        "envelope" => (mode, "{}", "{ search: exact }"),
+        _ => (mode, "{}", "{}"),
+    };
     let mut builder = Proxy::builder(&schema).kms(kms).kms_mode(mode);
     for table in ["users", "staff", &elsewhere] {
         let column = "varchar(400) CHARACTER SET ascii COLLATE ascii_bin";
@@ -22,7 +26,7 @@ async fn protected(backend: &Backend, kms: Kms, mode: &'static str) -> (Schema, 
         ))
         .await
         .unwrap();
-        builder = builder.column(table, "email", "{}").column(table, "phone", "{}");
+        builder = builder.column(table, "email", plain).column(table, "phone", plain);
         builder = builder.column(table, "tax", search).column(table, "iban", search);
     }
     let proxy = builder.start();
@@ -66,27 +70,31 @@ async fn moved(schema: &Schema, app: &mut Conn, column: &str, source: &str) -> R
 
 on_every_server! {
     async fn an_enveloped_value_opens_in_any_row_of_its_own_column_and_nowhere_else(backend: Backend) {
-        let (schema, proxy) = protected(&backend, Kms::Local, "envelope").await;
-        let mut app = proxy.connect().await;
-        let other = schema.other_schema();
-        for (column, sibling) in [("email", "phone"), ("tax", "iban")] {
-            let refused = Err("SW-1902".to_owned());
-            let from = |place: &str| format!("{column} FROM {place}");
-            for (source, expected) in [
-                (from("users WHERE id = 2"), Ok(Some(format!("{column} 2")))),
-                (format!("{sibling} FROM users WHERE id = 1"), refused.clone()),
-                (from("staff WHERE id = 1"), refused.clone()),
-                (from(&format!("{other}.users WHERE id = 1")), refused.clone()),
-                ("NULL".into(), Ok(None)),
-                ("''".into(), Err("SW-1901".into())),
-                ("'plain'".into(), Err("SW-1901".into())),
-                // Cut, changed at its end, and lower-cased.
-                (format!("LEFT({column}, LENGTH({column}) - 1) FROM users WHERE id = 1"), Err("SW-1904".into())),
-                (format!("CONCAT(LEFT({column}, 40), IF(SUBSTRING({column}, 41, 1) = 'A', 'B', 'A'), SUBSTRING({column}, 42)) FROM users WHERE id = 1"), refused.clone()),
-                (format!("LOWER({column}) FROM users WHERE id = 1"), Err("SW-1901".into())),
-            ] {
-                assert_eq!(moved(&schema, &mut app, column, &source).await, expected, "{source}");
-                assert_eq!(read(&mut app, column).await, Ok(Some(format!("{column} 1"))));
+        for cipher in ["envelope", "gcm"] {
+            let (schema, proxy) = protected(&backend, Kms::Local, cipher).await;
+            let mut app = proxy.connect().await;
+            let other = schema.other_schema();
+            let begins: String = schema.direct().await.query_first("SELECT LEFT(email, 3) FROM users").await.unwrap().unwrap();
+            assert_eq!(begins, if cipher == "gcm" { "pQM" } else { "pQE" });
+            for (column, sibling) in [("email", "phone"), ("tax", "iban")] {
+                let refused = Err("SW-1902".to_owned());
+                let from = |place: &str| format!("{column} FROM {place}");
+                for (source, expected) in [
+                    (from("users WHERE id = 2"), Ok(Some(format!("{column} 2")))),
+                    (format!("{sibling} FROM users WHERE id = 1"), refused.clone()),
+                    (from("staff WHERE id = 1"), refused.clone()),
+                    (from(&format!("{other}.users WHERE id = 1")), refused.clone()),
+                    ("NULL".into(), Ok(None)),
+                    ("''".into(), Err("SW-1901".into())),
+                    ("'plain'".into(), Err("SW-1901".into())),
+                    // Cut, changed at its end, and lower-cased.
+                    (format!("LEFT({column}, LENGTH({column}) - 1) FROM users WHERE id = 1"), Err("SW-1904".into())),
+                    (format!("CONCAT(LEFT({column}, 40), IF(SUBSTRING({column}, 41, 1) = 'A', 'B', 'A'), SUBSTRING({column}, 42)) FROM users WHERE id = 1"), refused.clone()),
+                    (format!("LOWER({column}) FROM users WHERE id = 1"), Err("SW-1901".into())),
+                ] {
+                    assert_eq!(moved(&schema, &mut app, column, &source).await, expected, "{source}");
+                    assert_eq!(read(&mut app, column).await, Ok(Some(format!("{column} 1"))));
+                }
             }
         }
     }

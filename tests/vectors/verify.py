@@ -15,7 +15,7 @@ import struct
 import sys
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SALT = b"sealwire/v1/hkdf-sha-256"
@@ -38,11 +38,15 @@ def open_text(text, data_key, table, column):
         raise ValueError("unused bits are not zero")
     header, ciphertext = raw[:19], raw[19:]
     magic, alg, search, nonce, key_id = struct.unpack(">BBB12sI", header)
-    if magic != 0xA5 or not ((alg, search) == (1, 0) or (alg == 2 and 1 <= search <= 63)):
+    if magic != 0xA5 or not ((alg, search) in ((1, 0), (3, 0)) or (alg == 2 and 1 <= search <= 63)):
         raise ValueError("unknown algorithm or version")
     scope = field(table.encode()) + field(column.encode())
     key = derive(data_key, field(b"column") + field(bytes([alg])) + scope)
-    plaintext = AESGCMSIV(key).decrypt(nonce, ciphertext, header + scope)
+    if alg == 3:
+        # The nonce is drawn inside the cryptographic module, so it is not part of the associated data.
+        plaintext = AESGCM(key).decrypt(nonce, ciphertext, header[:3] + header[15:] + scope)
+    else:
+        plaintext = AESGCMSIV(key).decrypt(nonce, ciphertext, header + scope)
     if key_id & 0x80000000:
         plaintext = plaintext.rstrip(b"\0")
         if plaintext[-1:] != b"\x80":
@@ -73,7 +77,7 @@ def vault_mac(data_key, row):
 def main():
     folder = pathlib.Path(__file__).parent
     vectors = json.loads((folder / "sealed.json").read_text())
-    for v in vectors["sealed"]:
+    for v in vectors["sealed"] + vectors["gcm"]:
         opened = open_text(v["text"], bytes.fromhex(v["data_key"]), v["table"], v["column"])
         assert opened.hex() == v["plaintext"], v["name"]
         body = v["text"][:-1]
@@ -92,7 +96,7 @@ def main():
     rows = json.loads((folder / "vault_rows.json").read_text())
     for row in rows:
         assert vault_mac(bytes.fromhex(row["data_key"]), row).hex() == row["mac"], row["name"]
-    print(f"{len(vectors['sealed']) + len(vectors['searchable'])} opened, {len(vectors['refused'])} refused, {len(rows)} vault rows")
+    print(f"{sum(len(vectors[kind]) for kind in ('sealed', 'gcm', 'searchable'))} opened, {len(vectors['refused'])} refused, {len(rows)} vault rows")
 
 
 if __name__ == "__main__":
