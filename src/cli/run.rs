@@ -14,6 +14,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::control::{Control, ControlError};
 use crate::keys::Keys;
+use crate::seal::module;
 use crate::session::Shared;
 use crate::session::listen::Listeners;
 
@@ -24,6 +25,8 @@ const RETRY: Duration = Duration::from_secs(2);
 pub fn run(path: &Path) -> Result<Exit, Failure> {
     let config = Arc::new(Config::load(path)?);
     allow_many_files();
+    let module = module::mode().map_err(|reason| Failure::Input(reason.into()))?;
+    info!("cryptography by {module}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // A port that is taken should be known before the database is waited for.
     let listeners = Listeners::bind(&config.listen, config.workers)?;

@@ -12,6 +12,7 @@ use super::reader::{Keys, Reader, Section};
 use super::tree::{self, Node, Value};
 use super::values::{parse_backend, parse_listen};
 use super::{kms, tables};
+use crate::seal::module;
 
 const TOP: Keys = Keys {
     path: "",
@@ -29,6 +30,7 @@ const TOP: Keys = Keys {
         "metrics",
         "replication",
         "cipher",
+        "unapproved_algorithms",
         "tables",
     ],
     later: &[],
@@ -94,7 +96,9 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let metrics = metrics(r, &top);
     let allow_replication = replication(r, &top);
     let mode = kms.as_ref().map_or(KmsMode::Envelope, |kms| kms.mode);
-    let defaults = tables::Defaults { mode, cipher: tables::cipher(r, &top).unwrap_or_default() };
+    let unapproved = r.choice(&top, "unapproved_algorithms", &[("refuse", false), ("allow", true)]).unwrap_or(false);
+    let approved_only = module::APPROVED_ONLY && !unapproved && !provider_none(kms.as_ref());
+    let defaults = tables::Defaults { mode, approved_only, cipher: tables::cipher(r, &top).unwrap_or_default() };
     let tables = tables::tables(r, &top, defaults, vault.as_ref());
     Some(Config {
         listen,
@@ -111,6 +115,11 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
         allow_replication,
         tables,
     })
+}
+
+/// Nothing is sealed at all.
+fn provider_none(kms: Option<&Kms>) -> bool {
+    kms.is_some_and(|kms| kms.provider == Provider::None)
 }
 
 fn listen(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<ListenAddress> {

@@ -27,6 +27,8 @@ const MAX_IDENTIFIER: usize = 64;
 pub(super) struct Defaults {
     pub mode: KmsMode,
     pub cipher: Cipher,
+    /// Only approved algorithms may seal.
+    pub approved_only: bool,
 }
 
 /// `cipher`, at the top level or of a column.
@@ -190,6 +192,13 @@ fn column_cipher(
             section.key_pos("search"),
             "`search` needs nonces that equal values share, which aes-256-gcm must never have",
             "remove it, or give the column `cipher: aes-256-gcm-siv`, which is not an approved algorithm",
+        );
+    }
+    if cipher == Cipher::GcmSiv && defaults.approved_only {
+        r.problem(
+            section.key_pos("cipher"),
+            "AES-256-GCM-SIV is not an approved algorithm, and this is a FIPS build",
+            "write `cipher: aes-256-gcm`, here or at the top level, or `unapproved_algorithms: allow`",
         );
     }
     cipher

@@ -43,6 +43,25 @@ fn swap(from: &str, to: &str) -> String {
 }
 
 #[test]
+fn a_build_with_the_fips_module_seals_with_approved_algorithms_unless_allowed_otherwise() {
+    let approved = swap("email: {}", "email: { cipher: aes-256-gcm }");
+    let direct = swap("email: {}", "email: { mode: direct }");
+    let all = format!("{MINIMAL}cipher: aes-256-gcm\n");
+    let allowed = format!("{MINIMAL}unapproved_algorithms: allow\n");
+    for accepted in [approved, direct, all, allowed] {
+        parse(&accepted).unwrap_or_else(|errors| panic!("{accepted}\n{errors}"));
+    }
+    assert_eq!(parse(MINIMAL).is_err(), cfg!(feature = "fips"));
+    if cfg!(feature = "fips") {
+        let (found, report) = problems(MINIMAL);
+        assert!(found.iter().any(|(.., message)| message.contains("not an approved algorithm")), "{report}");
+        assert!(report.contains("cipher: aes-256-gcm"), "{report}");
+        let (_, report) = problems(&swap("email: {}", "email: { search: exact, cipher: aes-256-gcm-siv }"));
+        assert!(report.contains("not an approved algorithm"), "{report}");
+    }
+}
+
+#[test]
 fn a_minimal_file_takes_the_documented_defaults() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(config.backend.address, BackendAddress::Tcp("db".into(), 3306));

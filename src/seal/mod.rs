@@ -5,6 +5,7 @@ pub mod cipher;
 pub mod derive;
 pub mod direct;
 pub mod format;
+pub mod module;
 pub mod pad;
 pub mod scrub;
 pub mod search;
