@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::column::{column, compares_otherwise, sealed_width, unfit};
 use super::facts::Facts;
-use super::watch::Watch;
+use super::watch::{Watch, is_allowed_trigger};
 use super::*;
 use crate::config::{Config, KmsMode, Provider, TableConfig, TableName};
 use crate::seal::Scope;
@@ -65,7 +65,7 @@ pub(super) fn build(config: &Config, facts: &Facts, watch: Watch, generation: u6
                 .objects
                 .triggers
                 .iter()
-                .filter(|trigger| trigger.table == row.name)
+                .filter(|trigger| trigger.table == row.name && !is_allowed_trigger(&config.allow_routines, trigger))
                 .map(|trigger| trigger.name.clone())
                 .collect(),
             engine: row.engine.clone(),

@@ -304,7 +304,7 @@ impl Reader {
         };
         let names: Vec<TableName> = config.tables.keys().cloned().collect();
         facts.objects = read::objects(conn, &names).await?;
-        let mut watch = watch::watch(&protected, &facts.objects, &facts.indirect);
+        let mut watch = watch::watch(&protected, &config.allow_routines, &facts.objects, &facts.indirect);
         loop {
             let wanted: BTreeSet<TableName> = names.iter().chain(asked).chain(&watch.views).cloned().collect();
             facts.asked = wanted.into_iter().collect();
@@ -319,7 +319,7 @@ impl Reader {
                 break;
             }
             facts.indirect = read::indirect(conn).await?;
-            let again = watch::watch(&protected, &facts.objects, &facts.indirect);
+            let again = watch::watch(&protected, &config.allow_routines, &facts.objects, &facts.indirect);
             let settled = again.views == watch.views;
             watch = again;
             if settled || facts.indirect.is_empty() {

@@ -53,7 +53,7 @@ pub enum Watched {
     Carrier(String),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Routine {
     /// Mentions a watched name, directly or through another routine.
     pub touches: bool,
@@ -61,6 +61,8 @@ pub struct Routine {
     pub dynamic: bool,
     /// The control user could not read the body.
     pub unreadable: bool,
+    /// The configuration allows it by name, and it leaves session tracking alone.
+    pub allowed: bool,
 }
 
 #[derive(Debug)]

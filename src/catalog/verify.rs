@@ -78,7 +78,7 @@ pub fn verify(snapshot: &Snapshot, config: &Config) -> Vec<Finding> {
                 name,
                 None,
                 message,
-                "move what they do into the application, or drop them",
+                "move what they do into the application, or name in allow_routines those that leave protected columns alone",
             ));
         }
         for column_name in settings.columns.keys() {

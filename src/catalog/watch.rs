@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::facts::{IndirectRow, Objects};
+use super::facts::{IndirectRow, Objects, TriggerRow};
 use super::{Routine, Watched};
 use crate::config::TableName;
 
@@ -28,7 +28,13 @@ const DYNAMIC: [&str; 6] = [
 ];
 
 /// `protected`: configured tables, and their protected columns in lower case.
-pub(super) fn watch(protected: &[(TableName, HashSet<String>)], objects: &Objects, indirect: &[IndirectRow]) -> Watch {
+/// `allowed`: routines and triggers that the configuration allows.
+pub(super) fn watch(
+    protected: &[(TableName, HashSet<String>)],
+    allowed: &[TableName],
+    objects: &Objects,
+    indirect: &[IndirectRow],
+) -> Watch {
     let mut names: HashMap<String, Watched> = HashMap::new();
     for (table, _) in protected {
         names.insert(table.table.to_lowercase(), Watched::Protected);
@@ -39,6 +45,7 @@ pub(super) fn watch(protected: &[(TableName, HashSet<String>)], objects: &Object
     let triggers: Vec<(&TableName, &str, Option<Words>)> = objects
         .triggers
         .iter()
+        .filter(|trigger| !is_allowed_trigger(allowed, trigger))
         .map(|trigger| (&trigger.table, trigger.name.as_str(), trigger.body.as_deref().map(Words::of)))
         .collect();
     let routines: Vec<(&str, &str, Option<Words>)> = objects
@@ -94,15 +101,29 @@ pub(super) fn watch(protected: &[(TableName, HashSet<String>)], objects: &Object
             touches: false,
             dynamic: false,
             unreadable: false,
+            allowed: true,
         });
         // A procedure and a function may share a name: the worse of the two counts.
         routine.touches |= touching.contains(&at);
         routine.dynamic |= words.as_ref().is_some_and(Words::dynamic);
         routine.unreadable |= words.is_none();
+        routine.allowed &= is_allowed(allowed, schema, name) && words.as_ref().is_some_and(|words| !words.blind());
     }
     let mut views: Vec<TableName> = watched_views.into_iter().cloned().collect();
     views.sort();
     Watch { names, views, routines: found }
+}
+
+fn is_allowed(allowed: &[TableName], schema: &str, name: &str) -> bool {
+    let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
+    allowed.iter().any(|allowed| same(&allowed.schema, schema) && same(&allowed.table, name))
+}
+
+/// Whether the configuration allows the trigger by name. One that switches session tracking is never allowed,
+/// nor one that cannot be read.
+pub(super) fn is_allowed_trigger(allowed: &[TableName], trigger: &TriggerRow) -> bool {
+    is_allowed(allowed, &trigger.table.schema, &trigger.name)
+        && trigger.body.as_deref().is_some_and(|body| !Words::of(body).blind())
 }
 
 /// ON UPDATE CASCADE writes the parent's new value into the child, raw, and from there into the child's
@@ -161,6 +182,11 @@ impl Words {
         if name.chars().all(plain) { self.words.contains(name) } else { self.lower.contains(name) }
     }
 
+    /// Names what switches session tracking.
+    fn blind(&self) -> bool {
+        self.lower.contains("session_track")
+    }
+
     fn dynamic(&self) -> bool {
         let has = |word: &str| self.words.contains(word);
         // DROP DATABASE names no table and drops the protected ones.
@@ -205,7 +231,7 @@ mod tests {
             ],
             ..Objects::default()
         };
-        let watch = watch(&protected(), &objects, &[]);
+        let watch = watch(&protected(), &[], &objects, &[]);
         assert_eq!(watch.names.get("users"), Some(&Watched::Protected));
         assert_eq!(watch.names.get("a"), Some(&Watched::View));
         assert_eq!(watch.names.get("d"), Some(&Watched::View), "an unreadable view may show anything");
@@ -227,7 +253,7 @@ mod tests {
             ],
             ..Objects::default()
         };
-        let watch = watch(&protected(), &objects, &[]);
+        let watch = watch(&protected(), &[], &objects, &[]);
         let get = |name: &str| watch.routines.get(&("shop".to_owned(), name.to_owned())).unwrap();
         assert!(get("outer").touches && get("inner_one").touches && !get("dyn").touches);
         assert!(get("dyn").dynamic && get("hidden").unreadable && get("hidden").touches);
@@ -248,7 +274,7 @@ mod tests {
             ],
             ..Objects::default()
         };
-        let watch = watch(&protected(), &objects, &[]);
+        let watch = watch(&protected(), &[], &objects, &[]);
         assert!(matches!(watch.names.get("orders"), Some(Watched::Carrier(_))));
         assert!(matches!(watch.names.get("stages"), Some(Watched::Carrier(_))));
         assert!(matches!(watch.names.get("blind"), Some(Watched::Carrier(_))));
@@ -273,7 +299,7 @@ mod tests {
             ],
             ..Objects::default()
         };
-        let watch = watch(&protected(), &objects, &[]);
+        let watch = watch(&protected(), &[], &objects, &[]);
         assert!(matches!(watch.names.get("people"), Some(Watched::Carrier(_))));
         assert!(!watch.names.contains_key("tenants") && !watch.names.contains_key("mails"));
     }
@@ -297,7 +323,7 @@ mod tests {
             ],
             ..Objects::default()
         };
-        let watch = watch(&protected(), &objects, &[]);
+        let watch = watch(&protected(), &[], &objects, &[]);
         assert!(matches!(watch.names.get("top"), Some(Watched::Carrier(_))));
         assert!(!watch.names.contains_key("aside"));
     }
@@ -307,6 +333,6 @@ mod tests {
         let protected = vec![(TableName::new("shop", "user-data"), HashSet::new())];
         let objects =
             Objects { views: vec![view("v", Some("select 1 from `shop`.`User-Data`"))], ..Objects::default() };
-        assert!(watch(&protected, &objects, &[]).names.contains_key("v"));
+        assert!(watch(&protected, &[], &objects, &[]).names.contains_key("v"));
     }
 }

@@ -29,6 +29,7 @@ const TOP: Keys = Keys {
         "shutdown_grace",
         "metrics",
         "replication",
+        "allow_routines",
         "cipher",
         "unapproved_algorithms",
         "tables",
@@ -95,6 +96,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let shutdown_grace = r.duration(&top, "shutdown_grace", Duration::ZERO, Duration::from_secs(3600), grace);
     let metrics = metrics(r, &top);
     let allow_replication = replication(r, &top);
+    let allow_routines = allow_routines(r, &top);
     let mode = kms.as_ref().map_or(KmsMode::Envelope, |kms| kms.mode);
     let unapproved = r.choice(&top, "unapproved_algorithms", &[("refuse", false), ("allow", true)]).unwrap_or(false);
     let approved_only = module::APPROVED_ONLY && !unapproved && !provider_none(kms.as_ref());
@@ -113,6 +115,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
         shutdown_grace,
         metrics,
         allow_replication,
+        allow_routines,
         tables,
     })
 }
@@ -146,6 +149,20 @@ fn listen(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<ListenAddress> {
         r.problem(node.pos, "`listen` names no address", "for example `listen: [127.0.0.1:3307]`");
     }
     addresses
+}
+
+/// `allow_routines: [shop.touch_user]`.
+fn allow_routines(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<TableName> {
+    let Some(node) = top.get("allow_routines") else { return Vec::new() };
+    let items = match &node.value {
+        Value::Sequence(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let name = |item: &Node| {
+        let text = r.text(item, "allow_routines")?;
+        tables::table_name(r, item.pos, "routine", &text)
+    };
+    items.iter().filter_map(name).collect()
 }
 
 /// `metrics: { listen: 127.0.0.1:9307 }`.

@@ -75,6 +75,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Where metrics are served, over HTTP; nowhere by default.
     pub metrics: Option<SocketAddr>,
+    /// Procedures and triggers, `schema.name`, that may run though they touch protected tables or cannot be seen into.
+    pub allow_routines: Vec<TableName>,
     /// Whether replicas may read the binary log through the proxy; values in it are sealed.
     pub allow_replication: bool,
     pub tables: BTreeMap<TableName, TableConfig>,

@@ -51,6 +51,7 @@ fn config(folder: &Path) -> Config {
         workers: 1,
         shutdown_grace: std::time::Duration::ZERO,
         metrics: None,
+        allow_routines: Vec::new(),
         allow_replication: false,
         tables: BTreeMap::new(),
     }

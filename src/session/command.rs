@@ -383,9 +383,13 @@ impl Session {
         }
         match self.decide(text, Protocol::Text).await? {
             Decision::Answer(error) => self.answer(&error),
-            Decision::Forward(Pass { invalidates_catalog, scrub_rows }) => {
+            Decision::Forward(Pass { invalidates_catalog, scrub_rows, refuse_sealed }) => {
                 self.send_payload(&payload).await?;
-                let view = if scrub_rows { View::Scrub } else { View::Plain };
+                let view = match (refuse_sealed, scrub_rows) {
+                    (true, _) => View::Unsealed { format: RowFormat::Text },
+                    (false, true) => View::Scrub,
+                    (false, false) => View::Plain,
+                };
                 self.relay(Answer::Results, view).await?;
                 if invalidates_catalog {
                     self.shared.catalog.invalidate();

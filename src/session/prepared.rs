@@ -49,6 +49,8 @@ enum Statement {
         text: Box<[u8]>,
         /// See [`Protected::schema`].
         schema: Option<Box<str>>,
+        /// See [`Pass::refuse_sealed`].
+        refuse_sealed: bool,
         generation: u64,
     },
     Protected(Box<Protected>),
@@ -146,27 +148,32 @@ impl Session {
         let text = payload.get(1..).unwrap_or_default();
         let prefilter = self.shared.prefilter().await;
         if !prefilter.1.hit(text) {
-            return self.prepare_plain(&payload, prefilter.0).await;
+            return self.prepare_plain(&payload, prefilter.0, false).await;
         }
         match self.decide(text, Protocol::Prepared).await? {
             Decision::Answer(error) => self.answer(&error),
-            Decision::Forward(Pass { .. }) => {
+            Decision::Forward(Pass { refuse_sealed, .. }) => {
                 let generation = self.shared.prefilter().await.0;
-                self.prepare_plain(&payload, generation).await?;
+                self.prepare_plain(&payload, generation, refuse_sealed).await?;
             }
             Decision::Run(ready) => self.prepare_protected(text, *ready).await?,
         }
         Ok(())
     }
 
-    async fn prepare_plain(&mut self, payload: &[u8], generation: u64) -> Result<(), SessionError> {
+    async fn prepare_plain(
+        &mut self,
+        payload: &[u8],
+        generation: u64,
+        refuse_sealed: bool,
+    ) -> Result<(), SessionError> {
         self.send_payload(payload).await?;
         let relayed = self.relay(Answer::Prepare, View::Plain).await?;
         if let Some((id, _, _)) = relayed.prepared {
             let text = payload.get(1..).unwrap_or_default().into();
             self.statements.last = Some(id);
             let schema = self.state.schema.as_deref().map(Into::into);
-            self.statements.by_id.insert(id, Statement::Plain { text, schema, generation });
+            self.statements.by_id.insert(id, Statement::Plain { text, schema, refuse_sealed, generation });
         }
         Ok(())
     }
@@ -254,7 +261,11 @@ impl Session {
         if self.statements.protected(id).is_some() {
             return self.execute_protected(id).await;
         }
-        if let Some(Statement::Plain { text, schema, generation }) = self.statements.get_mut(id) {
+        let mut view = View::Plain;
+        if let Some(Statement::Plain { text, schema, refuse_sealed, generation }) = self.statements.get_mut(id) {
+            if *refuse_sealed {
+                view = View::Unsealed { format: RowFormat::Binary };
+            }
             let prefilter = self.shared.prefilter().await;
             if prefilter.0 != *generation {
                 if prefilter.1.hit(text) {
@@ -271,7 +282,7 @@ impl Session {
             }
         }
         self.forward_command().await?;
-        self.relay(Answer::Results, View::Plain).await?;
+        self.relay(Answer::Results, view).await?;
         Ok(())
     }
 

@@ -322,6 +322,7 @@ fn passes_under_any_mode(text: &[u8], snapshot: &Snapshot, protocol: Protocol, m
         let Outcome::Pass(pass) = analyse(text, &context) else { return None };
         verdict.invalidates_catalog |= pass.invalidates_catalog;
         verdict.scrub_rows |= pass.scrub_rows;
+        verdict.refuse_sealed |= pass.refuse_sealed;
     }
     Some(verdict)
 }

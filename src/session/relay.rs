@@ -12,10 +12,12 @@ use super::{scrub, typed};
 use crate::catalog::{ServerFlavor, Snapshot};
 use crate::config::TableName;
 use crate::keys::Memo;
+use crate::seal::looks_sealed;
 use crate::seal::types::LogicalType;
 use crate::sql::load_data::LoadPlan;
 use crate::sql::{RefusalCode, ResultColumn, ResultRoles};
 use crate::wire::Malformed;
+use crate::wire::binary::{self, Place};
 use crate::wire::capability::{CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK};
 use crate::wire::column::{ColumnDefinition, with_fixed};
 use crate::wire::command::Answer;
@@ -25,6 +27,7 @@ use crate::wire::ok::{self, OkPacket};
 use crate::wire::reader::Reader;
 use crate::wire::response::{Kind, Response, Step};
 use crate::wire::status::SERVER_SESSION_STATE_CHANGED;
+use crate::wire::text;
 
 /// Rows gathered before their values are opened together, at most.
 const ROWS_AT_ONCE: usize = 256;
@@ -44,6 +47,8 @@ pub enum View<'a> {
     Cursor { roles: &'a ResultRoles, types: &'a [u8], memo: &'a Memo },
     /// Rows that may quote sealed values (SHOW WARNINGS).
     Scrub,
+    /// Rows in which no value may be a sealed one (of an allowed procedure).
+    Unsealed { format: RowFormat },
 }
 
 /// What the relay learned.
@@ -311,6 +316,13 @@ impl Session {
         for row in rows {
             match relay.view {
                 View::Scrub => self.client.put(&scrub::row(&row)),
+                View::Unsealed { format } if holds_sealed(&row, format, &relay.relayed.column_types)? => {
+                    relay.aborted.get_or_insert(sealwire_error(
+                        RefusalCode::SealedInResult,
+                        "the procedure's result holds a sealed value, which only a statement of its own would open",
+                    ));
+                    return Ok(());
+                }
                 _ => self.client.put(&row),
             }
             self.client.flush_if_high().await?;
@@ -321,7 +333,7 @@ impl Session {
 
 impl<'a> Relay<'a> {
     fn wants_whole_rows(&self) -> bool {
-        self.renumber || self.opening.is_some() || matches!(self.view, View::Scrub)
+        self.renumber || self.opening.is_some() || matches!(self.view, View::Scrub | View::Unsealed { .. })
     }
 
     /// The planned columns of the result that is coming, if it has any.
@@ -374,6 +386,16 @@ fn logical_of(catalog: &Snapshot, definition: &ColumnDefinition<'_>) -> Option<L
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let table = catalog.table(&TableName::new(text(definition.schema), text(definition.org_table))).flatten()?;
     table.column(&text(definition.org_name))?.protected.as_ref()?.logical.clone()
+}
+
+/// Whether any value of a row is a sealed one, or looks like one.
+fn holds_sealed(row: &[u8], format: RowFormat, types: &[u8]) -> Result<bool, Malformed> {
+    let values = match format {
+        RowFormat::Text => text::row_values(row, types.len())?,
+        RowFormat::Binary => binary::row_values(row, types)?,
+    };
+    let value = |place: &Place| row.get(place.value.clone()).unwrap_or_default();
+    Ok(values.iter().flatten().any(|place| looks_sealed(value(place))))
 }
 
 fn same_name(expected: &str, got: &[u8]) -> bool {

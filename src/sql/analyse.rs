@@ -53,14 +53,14 @@ fn malformed(text: &[u8], error: LexError, ctx: &Context<'_>) -> Outcome {
             Some(error.offset..text.len()),
         ));
     }
-    Outcome::Pass(Pass { invalidates_catalog: true, scrub_rows: true })
+    Outcome::Pass(Pass { invalidates_catalog: true, scrub_rows: true, ..Pass::default() })
 }
 
 fn opaque(text: &[u8], ctx: &Context<'_>) -> Outcome {
     if may_touch(text, ctx) {
         return Outcome::Refuse(Refusal::new(RefusalCode::CharacterSet, "the session's character_set_client", None));
     }
-    Outcome::Pass(Pass { invalidates_catalog: true, scrub_rows: true })
+    Outcome::Pass(Pass { invalidates_catalog: true, scrub_rows: true, ..Pass::default() })
 }
 
 /// Watched names or words of dynamic SQL, wherever in the bytes.
@@ -118,6 +118,7 @@ impl Packet {
             Decision::Pass { pass, changes_state } => {
                 self.pass.invalidates_catalog |= pass.invalidates_catalog;
                 self.pass.scrub_rows |= pass.scrub_rows;
+                self.pass.refuse_sealed |= pass.refuse_sealed;
                 self.changes_state |= changes_state;
                 self.forward(statement, "OTHER");
             }

@@ -42,7 +42,7 @@ pub(super) fn pass() -> Decision {
 }
 
 pub(super) fn pass_ddl() -> Decision {
-    Decision::Pass { pass: Pass { invalidates_catalog: true, scrub_rows: false }, changes_state: true }
+    Decision::Pass { pass: Pass { invalidates_catalog: true, ..Pass::default() }, changes_state: true }
 }
 
 /// Passes unless what follows in the packet would be read or resolved otherwise than it is here: the
@@ -175,7 +175,7 @@ fn show(live: &Live<'_>) -> Decision {
         return live.refuse(RefusalCode::StoredFunction, format!("{} within SHOW", live.shown(n)), n).into();
     }
     let scrub_rows = live.find(1, &["warnings", "errors"]).is_some();
-    Decision::Pass { pass: Pass { invalidates_catalog: false, scrub_rows }, changes_state: false }
+    Decision::Pass { pass: Pass { scrub_rows, ..Pass::default() }, changes_state: false }
 }
 
 fn set(live: &Live<'_>) -> Decision {
@@ -300,10 +300,15 @@ fn call(live: &Live<'_>) -> Decision {
         let schema = name.schema.as_deref().or(live.ctx.schema)?.to_lowercase();
         // A third part would be a package's.
         let ends = name.next >= live.len() || live.op(name.next, "(");
-        live.ctx.catalog.routines.get(&(schema, name.name.to_lowercase())).filter(|_| ends)
+        let routine = live.ctx.catalog.routines.get(&(schema, name.name.to_lowercase())).filter(|_| ends)?;
+        Some((routine, name.next))
     });
     match known {
-        Some(routine) if !routine.touches && !routine.dynamic && !routine.unreadable && !live.mentions() => {
+        Some((routine, arguments)) if routine.allowed && live.mention(arguments..live.len()).is_none() => {
+            let pass = Pass { refuse_sealed: true, invalidates_catalog: true, ..Pass::default() };
+            pass_changing_state(live, Decision::Pass { pass, changes_state: true })
+        }
+        Some((routine, _)) if !routine.touches && !routine.dynamic && !routine.unreadable && !live.mentions() => {
             pass_changing_state(live, changed_state())
         }
         _ => live.refuse(RefusalCode::Call, format!("CALL {}", live.shown(1)), 1).into(),

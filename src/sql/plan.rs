@@ -89,6 +89,8 @@ pub struct Pass {
     pub invalidates_catalog: bool,
     /// `SHOW WARNINGS` and the like, whose rows may quote a sealed value.
     pub scrub_rows: bool,
+    /// A procedure that the configuration allows: its rows may hold sealed values, which nobody may get.
+    pub refuse_sealed: bool,
 }
 
 /// A packet that runs with changes.

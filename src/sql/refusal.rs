@@ -160,7 +160,7 @@ codes! {
         "select from the tables, or grant SHOW VIEW to the control user";
     Trigger = 1309, 1235, "42000", "A protected table has triggers",
         "A trigger could copy or change values out of Sealwire's sight.",
-        "drop the trigger, or do its work in the application";
+        "drop the trigger, do its work in the application, or name it in allow_routines if it leaves protected columns alone";
     Carrier = 1310, 1235, "42000", "The statement reaches a protected table without naming it",
         "A trigger, a cascading foreign key or a MERGE or FEDERATED table carries values to or from a protected table.",
         "work on the protected table itself";
@@ -218,7 +218,7 @@ codes! {
         "send the statement itself, or prepare it with the driver";
     Call = 1502, 1235, "42000", "A stored procedure that touches protected tables or is not known",
         "Its statements never pass the proxy.",
-        "do the work in the application, or let the control user read the routine";
+        "do the work in the application, let the control user read the routine, or name it in allow_routines";
     Handler = 1503, 1235, "42000", "HANDLER over a protected table",
         "HANDLER reads rows without naming columns.",
         "use SELECT";
@@ -303,6 +303,9 @@ codes! {
     JsonConstraint = 1815, 4025, "23000", "A value that is not JSON, on MariaDB",
         "MariaDB's own error for `type: json`, which is a CHECK there.",
         "give a valid JSON text";
+    SealedInResult = 1816, 1235, "42000", "A procedure's result holds a sealed value",
+        "`allow_routines` lets the procedure run, but what it selects cannot be traced to a column and opened.",
+        "let the procedure write only, and select the value in a statement of its own";
 
     // 19xx: keys, and values that do not open; `keys::KeyError` says them.
     NotSealed = 1901, 1815, "HY000", "A value in a protected column is not sealed",

@@ -142,9 +142,7 @@ pub fn snapshot() -> Snapshot {
     snapshot.watched.insert("audit".to_owned(), Watched::Carrier("its trigger writes shop.users".to_owned()));
     snapshot.watched.insert("merged".to_owned(), Watched::Carrier("it merges shop.users".to_owned()));
     snapshot.watched.insert("reveal".to_owned(), Watched::Routine);
-    snapshot
-        .routines
-        .insert(("shop".to_owned(), "reveal".to_owned()), Routine { touches: true, dynamic: false, unreadable: false });
+    snapshot.routines.insert(("shop".to_owned(), "reveal".to_owned()), Routine { touches: true, ..Routine::default() });
     snapshot.missing.insert(TableName::new("shop", "ghosts"), "column soul".to_owned());
     snapshot.watched.insert("ghosts".to_owned(), Watched::Protected);
     for absent in [TableName::new("shop", "tmp"), TableName::new("shop", "ghosts")] {

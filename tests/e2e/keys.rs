@@ -55,6 +55,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
         workers: 1,
         shutdown_grace: std::time::Duration::ZERO,
         metrics: None,
+        allow_routines: Vec::new(),
         allow_replication: false,
         tables: BTreeMap::from([(
             TableName::new(&schema.name, "users"),

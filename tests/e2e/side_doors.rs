@@ -310,6 +310,55 @@ on_every_server! {
         }
     }
 
+    async fn routines_that_the_configuration_allows_run_and_hand_out_nothing_sealed(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        for statement in [
+            "CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(191), visits int DEFAULT 0)",
+            "CREATE TABLE trail (user_id int, what varchar(20))",
+            "CREATE TABLE other (id int PRIMARY KEY, email varchar(191))",
+            "CREATE TRIGGER follow AFTER INSERT ON users FOR EACH ROW INSERT INTO trail VALUES (NEW.id, 'made')",
+            "CREATE TRIGGER unnamed BEFORE INSERT ON other FOR EACH ROW SET NEW.email = 'x'",
+            "CREATE PROCEDURE visit (u int) UPDATE users SET visits = visits + 1 WHERE id = u",
+            "CREATE PROCEDURE tell (u int) SELECT id, visits, email FROM users WHERE id = u",
+            "CREATE PROCEDURE count_visits (u int) SELECT id, visits FROM users WHERE id = u",
+            "CREATE PROCEDURE unnamed_visit (u int) UPDATE users SET visits = 0 WHERE id = u",
+            "CREATE PROCEDURE blinds () BEGIN SET SESSION session_track_schema = 0; UPDATE users SET visits = 0; END",
+        ] {
+            direct.query_drop(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+        let s = &schema.name;
+        let proxy = Proxy::builder(&schema)
+            .column("users", "email", "{}")
+            .column("other", "email", "{}")
+            .extra(&format!("allow_routines: [{s}.follow, {s}.visit, {s}.Tell, {s}.count_visits, {s}.blinds]"))
+            .start();
+        let mut app = proxy.connect().await;
+        let email = format!("routine-{s}@example.org");
+        app.query_drop(format!("INSERT INTO users (email) VALUES ('{email}')")).await.unwrap();
+        app.exec_drop("CALL visit(?)", (1,)).await.unwrap();
+        app.query_drop(format!("CALL {s}.visit(1)")).await.unwrap();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(text_rows(&mut app, "CALL count_visits(1)").await, [[some("1"), some("2")]]);
+        let rows: Vec<(i32, i32)> = app.exec("CALL count_visits(?)", (1,)).await.unwrap();
+        assert_eq!(rows, [(1, 2)]);
+        for (code, statement) in [
+            ("SW-1816", "CALL tell(1)"),
+            ("ok", "CALL tell(2)"),
+            ("SW-1502", "CALL unnamed_visit(1)"),
+            ("SW-1502", "CALL blinds()"),
+            ("SW-1309", "INSERT INTO other VALUES (1, 'y')"),
+            ("SW-1007", "CALL visit(1); SELECT email FROM users"),
+        ] {
+            assert_eq!(outcome(&answer(&mut app, statement).await), code, "{statement}");
+        }
+        let refused = app.exec::<(i32, i32, String), _, _>("CALL tell(?)", (1,)).await.unwrap_err();
+        assert!(refused.to_string().contains("SW-1816"), "{refused}");
+        assert_eq!(text_rows(&mut app, "SELECT email FROM users").await, [[some(&email)]]);
+        assert_eq!(text_rows(&mut direct, "SELECT * FROM trail").await, [[some("1"), some("made")]]);
+        assert_no_plaintext(&backend, &[&email]).await;
+    }
+
     async fn what_is_made_while_the_proxy_runs_is_seen(backend: Backend) {
         let mut scene = set(&backend).await;
         for statement in [

@@ -89,7 +89,7 @@ pub fn parse_version(text: &str) -> Option<ServerVersion> {
 
 fn snapshot(config: &Config, facts: &Facts) -> Snapshot {
     let protected = build::protected_names(config);
-    build::build(config, facts, watch::watch(&protected, &facts.objects, &facts.indirect), 1)
+    build::build(config, facts, watch::watch(&protected, &config.allow_routines, &facts.objects, &facts.indirect), 1)
 }
 
 impl Facts {

@@ -37,6 +37,9 @@ fn describe(analyst: &mut Analyst, sql: &str, paint: Paint) -> (String, Exit) {
             if pass.scrub_rows {
                 out.push_str("  sealed values are taken out of the rows of warnings and errors\n");
             }
+            if pass.refuse_sealed {
+                out.push_str("  a result that holds a sealed value is refused\n");
+            }
             (out, Exit::Fine)
         }
         Verdict::Outcome(Outcome::Plan(plan)) => planned(sql, &plan, paint),

@@ -204,7 +204,7 @@ fn other_doors_are_shut() {
 #[test]
 fn procedures_are_called_where_the_catalog_knows_them_harmless() {
     let mut catalog = snapshot();
-    let harmless = Routine { touches: false, dynamic: false, unreadable: false };
+    let harmless = Routine::default();
     let mut add = |name: &str, routine: Routine| catalog.routines.insert(("shop".into(), name.into()), routine);
     add("tidy", harmless.clone());
     add("spells", Routine { dynamic: true, ..harmless.clone() });
