@@ -38,7 +38,8 @@ const TOP: Keys = Keys {
 };
 const PROXY_PROTOCOL: Keys = Keys { path: "proxy_protocol", names: &["accept", "send"], later: &[] };
 const TLS: Keys = Keys { path: "tls", names: &["mode", "cert", "key"], later: &[] };
-const BACKEND: Keys = Keys { path: "backend", names: &["address", "tls", "control", "connect_timeout"], later: &[] };
+const BACKEND: Keys =
+    Keys { path: "backend", names: &["address", "tls", "control", "connect_timeout", "multi_primary"], later: &[] };
 const BACKEND_TLS: Keys = Keys { path: "backend.tls", names: &["mode", "ca", "cert", "key"], later: &[] };
 const CONTROL: Keys = Keys { path: "backend.control", names: &["user", "password"], later: &[] };
 const CATALOG: Keys = Keys { path: "catalog", names: &["max_age"], later: &[] };
@@ -302,7 +303,8 @@ fn backend(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Backend> {
     let default = Duration::from_secs(10);
     let connect_timeout =
         r.duration(&section, "connect_timeout", Duration::from_millis(100), Duration::from_secs(300), default);
-    Some(Backend { address: address?, tls, control: control?, connect_timeout })
+    let multi_primary = r.boolean(&section, "multi_primary", false);
+    Some(Backend { address: address?, tls, control: control?, connect_timeout, multi_primary })
 }
 
 fn backend_tls(r: &mut Reader<'_>, backend: &Section<'_>, unix: bool) -> BackendTls {

@@ -148,6 +148,8 @@ pub struct Backend {
     pub control: Control,
     /// How long connecting to the server may take.
     pub connect_timeout: Duration,
+    /// The address leads to several servers that all take writes, and what one has committed the others have, too.
+    pub multi_primary: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

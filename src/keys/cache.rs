@@ -270,6 +270,21 @@ impl Cache {
         });
     }
 
+    /// Forgets which key seals, and leaves it to open what it has sealed.
+    pub fn stop_sealing(&self, which: &Which) {
+        self.tables.rcu(|tables| {
+            let mut tables = HashMap::clone(tables);
+            if let Some(table) = tables.get_mut(which.table()) {
+                match which {
+                    Which::Active(_) => table.active = None,
+                    Which::Search(_) => table.search = None,
+                    Which::Id(..) => {}
+                }
+            }
+            tables
+        });
+    }
+
     /// Notes that refreshing failed in a way that may pass.
     pub fn failed(&self, which: &Which) {
         if let Some(key) = self.find(which) {

@@ -13,6 +13,7 @@ use super::plaintexts::Denials;
 use super::provider::{KmsError, Provider, Runner};
 use super::store::Store;
 use super::vault::{self, PURPOSE_DATA, PURPOSE_SEARCH, STATE_ACTIVE, STATE_RETIRED, STATE_SHREDDED, VaultRow};
+use super::vouch::Vouching;
 use crate::config::TableName;
 use crate::seal::DataKey;
 
@@ -34,6 +35,7 @@ pub struct Envelope {
     loads: moka::future::Cache<Which, Result<(), KeyError>>,
     static_pairs: BTreeMap<String, String>,
     denials: Denials,
+    pub(super) vouching: Vouching,
 }
 
 /// Where the values of a scope are, for the search for values without a key.
@@ -53,7 +55,7 @@ impl Envelope {
         denials: Denials,
     ) -> Self {
         let loads = moka::future::Cache::builder().max_capacity(10_000).time_to_live(SHARED_FOR).build();
-        Self { provider, store, runner, cache, loads, static_pairs, denials }
+        Self { provider, store, runner, cache, loads, static_pairs, denials, vouching: Vouching::default() }
     }
 
     /// The key, cached or not. `place` is needed for [`Which::Active`] and [`Which::Search`].
@@ -125,6 +127,8 @@ impl Envelope {
                 let outcome = this.fetch(&wanted, place).await;
                 match &outcome {
                     Ok(unwrapped) => this.cache.put(&wanted, unwrapped.clone()),
+                    // It seals no longer, and opens what it has sealed.
+                    Err(KeyError::KeyGone { .. }) => {}
                     Err(error) if error.purges() => {
                         this.cache.purge(&wanted);
                         tracing::warn!(table = wanted.table(), %error, "a data key must not be used any longer");
@@ -196,10 +200,16 @@ impl Envelope {
     async fn newest(&self, table: &str, purpose: &str, place: Option<Place>) -> Result<Unwrapped, KeyError> {
         for _ in 0..ATTEMPTS {
             let rows = self.store.rows(table, purpose).await?;
+            let which = match purpose {
+                PURPOSE_SEARCH => Which::Search(table.to_owned()),
+                _ => Which::Active(table.to_owned()),
+            };
+            self.expect_among(&which, &rows)?;
             for row in &rows {
                 // Newer rows are unwrapped too: a state that somebody changed must not go unnoticed.
                 let unwrapped = self.unwrap(row, table, purpose).await?;
                 if row.state == STATE_ACTIVE {
+                    self.chosen(which, row);
                     return Ok(unwrapped);
                 }
             }

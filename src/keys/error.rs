@@ -63,6 +63,18 @@ pub enum KeyError {
     Retired { table: String, id: u32 },
     #[error("the data keys of {table} were shredded: its values are gone, and none is sealed under this name")]
     Shredded { table: String },
+    #[error(
+        "data key {id}, which sealed the values of {table} until now, is no longer in the vault of the server; sealing \
+         stops, as nobody could open what it seals. Put the row back: the proxy's log has the statement. If the server \
+         was restored and no value is sealed with that key, restart the proxies"
+    )]
+    KeyGone { table: String, id: u32 },
+    #[error(
+        "the vault was read on another server than the one that this connection is to, whichever way it was tried: \
+         backend.address leads to several. If all of them take writes and none lags behind (Galera, Group Replication), \
+         set backend.multi_primary: true"
+    )]
+    OtherServer,
     #[error("KMS: {0}")]
     Kms(#[from] KmsError),
     #[error(
@@ -102,7 +114,9 @@ impl KeyError {
             | Self::NoActiveKey { .. }
             | Self::Retired { .. }
             | Self::Shredded { .. }
-            | Self::Spent { .. } => Fault::Vault,
+            | Self::Spent { .. }
+            | Self::KeyGone { .. }
+            | Self::OtherServer => Fault::Vault,
             Self::Kms(KmsError::Keyring(_) | KmsError::Unsuitable(_) | KmsError::Config(_)) | Self::Config(_) => {
                 Fault::Config
             }
@@ -113,7 +127,13 @@ impl KeyError {
 
     /// Whether the same call may succeed later without anybody's doing.
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Kms(KmsError::Unavailable(_)) | Self::Vault { retryable: true, .. } | Self::ShuttingDown)
+        matches!(
+            self,
+            Self::Kms(KmsError::Unavailable(_))
+                | Self::Vault { retryable: true, .. }
+                | Self::OtherServer
+                | Self::ShuttingDown
+        )
     }
 
     /// Whether a cached key must not be used any longer. Everything else may pass by itself, and the
@@ -121,7 +141,7 @@ impl KeyError {
     pub fn purges(&self) -> bool {
         match self {
             Self::Kms(error) => !matches!(error, KmsError::Unavailable(_)),
-            Self::Vault { .. } | Self::ShuttingDown => false,
+            Self::Vault { .. } | Self::OtherServer | Self::ShuttingDown => false,
             _ => true,
         }
     }
@@ -147,10 +167,12 @@ impl KeyError {
             Self::Kms(KmsError::Rejected { .. }) => "SW-1916",
             Self::Retired { .. } => "SW-1917",
             Self::Shredded { .. } => "SW-1918",
+            Self::KeyGone { .. } => "SW-1919",
             Self::TooLongForKms { .. } => "SW-1920",
             Self::Empty { .. } => "SW-1921",
             Self::CannotSeal { .. } => "SW-1922",
             Self::Spent { .. } => "SW-1923",
+            Self::OtherServer => "SW-1924",
             Self::ShuttingDown => "SW-1930",
         }
     }
@@ -165,7 +187,7 @@ impl KeyError {
             // ER_TABLEACCESS_DENIED_ERROR
             Self::Kms(KmsError::Denied { .. }) => (1142, "42000"),
             // ER_LOCK_WAIT_TIMEOUT: drivers and frameworks take it for worth another try
-            Self::Kms(KmsError::Unavailable(_)) | Self::Vault { .. } => (1205, "HY000"),
+            Self::Kms(KmsError::Unavailable(_)) | Self::Vault { .. } | Self::OtherServer => (1205, "HY000"),
             // ER_SERVER_SHUTDOWN
             Self::ShuttingDown => (1053, "08S01"),
             // ER_INTERNAL_ERROR
@@ -227,6 +249,8 @@ mod tests {
             KeyError::NoActiveKey { table: table() },
             KeyError::Retired { table: table(), id: 1 },
             KeyError::Shredded { table: table() },
+            KeyError::KeyGone { table: table(), id: 1 },
+            KeyError::OtherServer,
             KeyError::TooLongForKms { column: column() },
             KeyError::Empty { column: column() },
             KeyError::CannotSeal { column: column(), reason },

@@ -18,6 +18,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod vault;
+mod vouch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use direct::Memo;
 pub use error::{Fault, KeyError};
 pub use opened::Opened;
 pub use report::KeysReport;
+pub use vouch::{Destination, Identity};
 
 use self::cache::{Cache, Which};
 use self::direct::{Direct, label};
@@ -112,6 +114,41 @@ impl Keys {
             }
         }
         out.into_iter().collect::<Option<Vec<_>>>().ok_or(KeyError::ShuttingDown)
+    }
+
+    /// Makes sure that what seals values of `columns` is in the vault of the server that they go to. To be asked
+    /// before [`Keys::seal`], by every connection.
+    pub async fn vouch(
+        &self,
+        columns: impl Iterator<Item = &ProtectedColumn>,
+        to: &Destination,
+    ) -> Result<(), KeyError> {
+        let envelope = &self.inner.envelope;
+        if matches!(envelope.provider, Provider::None) {
+            return Ok(());
+        }
+        let mut done: Vec<Which> = Vec::new();
+        let mut outcome = Ok(());
+        for column in columns.filter(|column| column.mode == KmsMode::Envelope) {
+            let table = &column.scope.table;
+            let search = (column.search == Search::Exact).then(|| Which::Search(table.clone()));
+            for which in [Some(Which::Active(table.clone())), search].into_iter().flatten() {
+                if !done.contains(&which) {
+                    match envelope.vouch(which.clone(), self.place(column), to).await {
+                        // What else is gone is to be in the log, too.
+                        Err(error @ KeyError::KeyGone { .. }) => outcome = outcome.and(Err(error)),
+                        vouched => vouched?,
+                    }
+                    done.push(which);
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Whether the vault's rows must be looked up on the very server that values go to.
+    pub fn compares_servers(&self) -> bool {
+        !self.inner.config.backend.multi_primary
     }
 
     /// What one result remembers of its values.

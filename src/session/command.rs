@@ -15,6 +15,7 @@ use super::relay::View;
 use super::rows::RowFormat;
 use super::state::SessionState;
 use super::stream::Socket;
+use crate::keys::Destination;
 use crate::sql::{Pass, Protocol, RefusalCode, ResultRoles};
 use crate::wire::Malformed;
 use crate::wire::attributes;
@@ -36,6 +37,8 @@ pub struct Session {
     pub(super) statements: Statements,
     /// The client has said that it will send nothing more.
     pub(super) client_ended: bool,
+    /// Where this session's values go, once it has sealed one.
+    pub(super) destination: Option<Destination>,
     /// Kept for COM_CHANGE_USER, whose plugin may answer to the first scramble.
     scramble: Vec<u8>,
 }
@@ -103,6 +106,7 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
                 multi_statements: client_capabilities & CLIENT_MULTI_STATEMENTS != 0,
                 statements: Statements::default(),
                 client_ended: false,
+                destination: None,
                 scramble: exchange.scramble,
             };
             session.accept(&payload).await?;

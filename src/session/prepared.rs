@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::command::Session;
 use super::error::{SessionError, refused, sealwire_error};
-use super::protect::{Decision, Planning, Ready, Sealing, seal};
+use super::protect::{Decision, Planning, Ready, Sealing, seal, stored_literals};
 use super::relay::View;
 use super::rows::RowFormat;
 use super::state::Known;
@@ -63,6 +63,8 @@ struct Protected {
     schema: Option<String>,
     params: Vec<ParamRole>,
     results: Vec<ResultRoles>,
+    /// Of literals and parameters that are stored.
+    stored: Vec<Arc<ProtectedColumn>>,
     shape: Shape,
     known: Known,
     generation: u64,
@@ -183,6 +185,11 @@ impl Session {
         let mut command = vec![COM_STMT_PREPARE];
         command.extend_from_slice(&spliced);
         let shape = Shape::of(&plan);
+        let mut stored = stored_literals(&plan);
+        stored.extend(plan.params.iter().filter_map(|role| match role {
+            ParamRole::Seal(param) if param.row != COMPARED => Some(param.column.clone()),
+            _ => None,
+        }));
         // MariaDB tells the columns of RETURNING only when the statement runs.
         let returning = plan.statements.first().is_some_and(|s| matches!(s.verb, "INSERT" | "REPLACE" | "DELETE"));
         let results: Vec<ResultRoles> = plan.statements.into_iter().map(|statement| statement.result).collect();
@@ -217,6 +224,7 @@ impl Session {
             schema: known.schema.clone(),
             params: plan.params,
             results,
+            stored,
             shape,
             known,
             generation,
@@ -302,6 +310,11 @@ impl Session {
         let payload = self.client.read_packet().await?;
         let query_attributes = self.query_attributes();
         if let Err(error) = self.check_again(id).await? {
+            self.answer(&error);
+            return Ok(());
+        }
+        let stored = self.statements.protected(id).map(|statement| statement.stored.clone()).unwrap_or_default();
+        if let Err(error) = self.vouch(&stored).await? {
             self.answer(&error);
             return Ok(());
         }

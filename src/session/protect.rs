@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::command::Session;
 use super::error::{SessionError, err_packet, refused, sealwire_error};
 use super::state::{Known, OTHER_SCHEMA, START_TRACKING, TELL_CHARACTER_SET_RESULTS, tell_state};
-use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, Snapshot, Width};
-use crate::keys::{KeyError, Keys};
+use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, ServerFlavor, Snapshot, Width};
+use crate::config::KmsMode;
+use crate::keys::{Destination, Identity, KeyError, Keys};
 use crate::seal::Plaintext;
 use crate::sql::splice::{sealed_literals, splice};
 use crate::sql::{
@@ -65,6 +66,10 @@ impl Session {
                 Planning::Answer(error) => return Ok(Decision::Answer(error)),
                 Planning::Planned(planned) => *planned,
             };
+            let stored = stored_literals(&planned.plan);
+            if let Err(error) = self.vouch(&stored).await? {
+                return Ok(Decision::Answer(error));
+            }
             let literals = sealed_literals(&planned.plan.edits)
                 .map(|literal| (literal.column.clone(), literal.row, literal.value.clone()));
             let sealed = match seal(&self.shared.keys, &self.shared.catalog, literals).await {
@@ -190,6 +195,51 @@ impl Session {
         }))
     }
 
+    /// Makes sure that the keys for values of `columns` are in the vault of this session's server. To be called
+    /// before anything is sealed that will be stored, while the server waits for a command.
+    pub(super) async fn vouch(
+        &mut self,
+        columns: &[Arc<ProtectedColumn>],
+    ) -> Result<Result<(), ErrPacket>, SessionError> {
+        let Some(first) = columns.iter().find(|column| column.mode == KmsMode::Envelope) else { return Ok(Ok(())) };
+        let to = match &self.destination {
+            Some(known) => known.clone(),
+            None => {
+                let identity = match self.identify().await? {
+                    Ok(identity) => identity,
+                    Err(error) => return Ok(Err(error)),
+                };
+                self.destination.insert(Destination::connected(identity)).clone()
+            }
+        };
+        let vouched = self.shared.keys.vouch(columns.iter().map(Arc::as_ref), &to).await;
+        Ok(vouched.map_err(|error| key_error(&error, first)))
+    }
+
+    /// What tells this session's server from others. Each variable comes as the message of error 1644, as in
+    /// [`TELL_CHARACTER_SET_RESULTS`].
+    async fn identify(&mut self) -> Result<Result<Option<Identity>, ErrPacket>, SessionError> {
+        if !self.shared.keys.compares_servers() {
+            return Ok(Ok(None));
+        }
+        let variables: &'static [&'static str] = match self.shared.catalog.current().version.flavor {
+            ServerFlavor::MySql => &["server_uuid"],
+            ServerFlavor::MariaDb => &["server_id", "hostname", "port"],
+        };
+        let mut values = Vec::new();
+        for name in variables {
+            let statement = format!("SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @@GLOBAL.{name}");
+            match self.run_own(&statement).await? {
+                Some(error) if error.code == 1644 => values.push(String::from_utf8_lossy(&error.message).into_owned()),
+                _ => {
+                    let what = format!("the server does not tell its {name}, so it is not known which vault is its");
+                    return Ok(Err(sealwire_error(RefusalCode::UnknownSessionState, what)));
+                }
+            }
+        }
+        Ok(Ok(Some(Identity { variables, values: values.join("\n") })))
+    }
+
     /// Runs a statement of the proxy's own that returns no rows. Its answer stays here.
     async fn run_own(&mut self, statement: &str) -> Result<Option<ErrPacket>, SessionError> {
         let mut payload = vec![COM_QUERY];
@@ -209,6 +259,16 @@ impl Session {
         self.state.note_status(ok.status);
         Ok(None)
     }
+}
+
+/// The columns that a plan stores sealed values in, other than what it only compares with and parameters.
+pub fn stored_literals(plan: &Plan) -> Vec<Arc<ProtectedColumn>> {
+    let literals = sealed_literals(&plan.edits).filter(|literal| literal.row != COMPARED);
+    let loads = plan.statements.iter().filter_map(|statement| match &statement.result {
+        ResultRoles::Load(load) => Some(load.fields.iter().filter_map(|field| field.seal.clone())),
+        _ => None,
+    });
+    literals.map(|literal| literal.column.clone()).chain(loads.flatten()).collect()
 }
 
 /// A sealed batch, or why there is none.

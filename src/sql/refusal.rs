@@ -362,6 +362,9 @@ codes! {
     KeyShredded = 1918, 1815, "HY000", "The data keys were shredded",
         "`sealwire keys shred` destroyed them on purpose. Backups of the vault still hold them.",
         "restore the vault's rows if it was a mistake";
+    KeyGone = 1919, 1815, "HY000", "The data key that sealed until now is no longer in the vault",
+        "After a failover to a server that had not received the vault's newest row, or a restore from a backup, the key exists nowhere but in the proxies' memory: what it seals could be opened by nobody, so sealing stops until the row is back.",
+        "run the INSERT that the proxy's log shows, or restore the vault's rows; if no value is sealed with that key any longer, restart the proxies";
     DirectLimit = 1920, 1406, "22001", "The value is longer than KMS encrypts",
         "KMS Encrypt takes 4,096 bytes at most.",
         "shorten the value, or use envelope mode for the column";
@@ -374,6 +377,9 @@ codes! {
     SealsSpent = 1923, 1815, "HY000", "A data key has sealed as many values as it may",
         "AES-256-GCM takes random nonces, so that one key must not seal too many values; the next version did not begin in time.",
         "read the proxy's log for the reason; `sealwire keys rotate` begins a version";
+    OtherServer = 1924, 1205, "HY000", "The vault was read on another server",
+        "Before a connection seals its first value, the vault's row is read on the server that the connection is to; backend.address leads to several servers, or a failover is under way.",
+        "try again; if all servers behind backend.address take writes and none lags behind, set `backend.multi_primary: true`";
     ShuttingDown = 1930, 1053, "08S01", "The proxy is shutting down",
         "It takes no further work.",
         "connect again";

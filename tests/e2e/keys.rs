@@ -31,6 +31,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
                 password: Secret::new(account.password.into()),
             },
             connect_timeout: Duration::from_secs(5),
+            multi_primary: false,
         },
         kms: Kms {
             provider: Provider::Local { keyring: keyring.join("keyring.json") },

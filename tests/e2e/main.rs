@@ -28,6 +28,7 @@ mod cursors;
 mod direct;
 mod endings;
 mod explain;
+mod failover;
 mod infile;
 mod keylife;
 mod keys;
