@@ -9,6 +9,7 @@ mod envelope;
 pub mod error;
 mod flights;
 pub mod life;
+mod lookup;
 mod opened;
 mod plaintexts;
 pub mod provider;

@@ -13,7 +13,6 @@ use mysql_async::{Conn, Row, Transaction, TxOpts, Value};
 use super::context::EncryptionContext;
 use super::error::KeyError;
 use super::vault::{PURPOSE_SEARCH, VaultRow};
-use super::vouch::Identity;
 use crate::config::{TableName, seals_table};
 use crate::control::Control;
 use crate::seal::GUARD_PATTERN;
@@ -24,10 +23,7 @@ const ER_NO_SUCH_TABLE: u16 = 1146;
 const ER_LOCK_WAIT_TIMEOUT: u16 = 1205;
 const ER_LOCK_DEADLOCK: u16 = 1213;
 
-/// Connections that are tried for one to a given server: more than are kept.
-const CONNECTIONS: usize = 10;
-
-const COLUMNS: &str = "id, scope, purpose, version, state, kms_key, CAST(context AS CHAR), wrapped, mac, \
+pub(super) const COLUMNS: &str = "id, scope, purpose, version, state, kms_key, CAST(context AS CHAR), wrapped, mac, \
                        DATE_FORMAT(created_at, '%Y-%m-%d %H:%i:%s')";
 
 #[derive(Clone)]
@@ -143,68 +139,6 @@ impl Store {
             #[cfg(test)]
             Self::Memory(rows) => Ok(rows.lock().unwrap().iter().find(|row| row.id == id).cloned()),
         }
-    }
-
-    /// The row as the server with that identity has it, whatever connections are at hand. Error: no connection to
-    /// that server could be had.
-    pub async fn row_at(&self, id: u32, server: Option<&Identity>) -> Result<Option<VaultRow>, KeyError> {
-        match self {
-            Self::Sql { control, table } => {
-                let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?", quoted(table));
-                for _ in 0..CONNECTIONS {
-                    let mut conn = connection(control).await?;
-                    if let Some(server) = server {
-                        let variables: Vec<String> = server.variables.iter().map(|name| format!("@@{name}")).collect();
-                        let values = format!("SELECT CONCAT_WS('\n', {})", variables.join(", "));
-                        let here: Option<String> = conn.query_first(values).await.map_err(failure)?;
-                        if here.as_ref() != Some(&server.values) {
-                            // It was made before a failover, or there are several servers.
-                            let _ = conn.disconnect().await;
-                            continue;
-                        }
-                    }
-                    return match conn.exec_first::<Row, _, _>(&sql, (id,)).await {
-                        Ok(row) => {
-                            row.map(|row| parse(row).ok_or_else(|| unusable("a row cannot be read"))).transpose()
-                        }
-                        Err(error) if missing(&error) => Ok(None),
-                        Err(error) => Err(failure(error)),
-                    };
-                }
-                Err(KeyError::OtherServer)
-            }
-            #[cfg(test)]
-            Self::Memory(rows) => match server {
-                Some(server) if server.values != "memory" => Err(KeyError::OtherServer),
-                _ => Ok(rows.lock().unwrap().iter().find(|row| row.id == id).cloned()),
-            },
-        }
-    }
-
-    /// The statement that writes `row` as it is.
-    pub fn insert_statement(&self, row: &VaultRow) -> String {
-        let table = match self {
-            Self::Sql { table, .. } => quoted(table),
-            #[cfg(test)]
-            Self::Memory(_) => "memory".into(),
-        };
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let text = |text: &str| format!("CONVERT(x'{}' USING utf8mb4)", hex(text.as_bytes()));
-        let context = serde_json::to_string(row.context.pairs()).unwrap_or_default();
-        format!(
-            "INSERT INTO {table} (id, scope, purpose, version, state, kms_key, context, wrapped, mac, created_at) VALUES \
-             ({}, {}, '{}', {}, '{}', {}, {}, x'{}', x'{}', '{}')",
-            row.id,
-            text(&row.scope),
-            row.purpose,
-            row.version,
-            row.state,
-            text(&row.kms_key),
-            text(&context),
-            hex(&row.wrapped),
-            hex(&row.mac),
-            row.created_at
-        )
     }
 
     /// How many rows there are; `None`: there is no vault yet.
@@ -470,7 +404,7 @@ fn looks_sealed(column: &str, data_type: &str, purpose: &str) -> Option<String> 
     }
 }
 
-async fn connection(control: &Control) -> Result<Conn, KeyError> {
+pub(super) async fn connection(control: &Control) -> Result<Conn, KeyError> {
     control.pool().get_conn().await.map_err(failure)
 }
 
@@ -487,7 +421,7 @@ async fn select(
     }
 }
 
-fn parse(mut row: Row) -> Option<VaultRow> {
+pub(super) fn parse(mut row: Row) -> Option<VaultRow> {
     fn take<T: FromValue>(row: &mut Row, at: usize) -> Option<T> {
         row.take_opt(at)?.ok()
     }
@@ -511,7 +445,7 @@ fn quote(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-fn quoted(table: &TableName) -> String {
+pub(super) fn quoted(table: &TableName) -> String {
     format!("{}.{}", quote(&table.schema), quote(&table.table))
 }
 
@@ -522,7 +456,7 @@ fn server_code(error: &mysql_async::Error) -> Option<u16> {
     }
 }
 
-fn missing(error: &mysql_async::Error) -> bool {
+pub(super) fn missing(error: &mysql_async::Error) -> bool {
     matches!(server_code(error), Some(ER_BAD_DB | ER_NO_SUCH_TABLE))
 }
 
@@ -532,11 +466,11 @@ fn lost_the_race(error: &mysql_async::Error) -> bool {
 }
 
 /// The server's message names tables and accounts; the values bound here are not secret.
-fn failure(error: mysql_async::Error) -> KeyError {
+pub(super) fn failure(error: mysql_async::Error) -> KeyError {
     let retryable = !matches!(error, mysql_async::Error::Server(_));
     KeyError::Vault { detail: error.to_string(), retryable }
 }
 
-fn unusable(detail: &str) -> KeyError {
+pub(super) fn unusable(detail: &str) -> KeyError {
     KeyError::Vault { detail: detail.into(), retryable: false }
 }

@@ -390,10 +390,10 @@ async fn a_denial_purges_the_key_at_once_and_it_comes_back_with_the_permission()
 }
 
 /// A connection to that server, made longer ago than anything that follows.
-fn server(name: &str) -> Destination {
-    std::thread::sleep(Duration::from_millis(3));
+async fn server(name: &str) -> Destination {
+    tokio::time::sleep(Duration::from_millis(3)).await;
     let connected = connected(name);
-    std::thread::sleep(Duration::from_millis(3));
+    tokio::time::sleep(Duration::from_millis(3)).await;
     connected
 }
 
@@ -408,14 +408,14 @@ async fn a_key_whose_row_is_gone_seals_nothing_until_the_row_is_back() {
     let keys = keys(config(folder.path()), &rows);
     let email = column("shop", "email", KmsMode::Envelope);
     let vouch = async |to: &Destination| keys.vouch(std::iter::once(email.as_ref()), to).await;
-    let session = server("memory");
+    let session = server("memory").await;
     vouch(&session).await.unwrap();
     let stored = seal(&keys, &email, "a").await.unwrap();
     let kept = std::mem::take(&mut *rows.lock().unwrap());
     // This connection saw the row a moment ago, and its server is still there.
     vouch(&session).await.unwrap();
     // Another was made since.
-    let error = vouch(&server("memory")).await.unwrap_err();
+    let error = vouch(&server("memory").await).await.unwrap_err();
     assert_eq!((error.sw_code(), error.errno(), error.retryable()), ("SW-1919", 1815, false));
     for _ in 0..2 {
         assert_eq!(vouch(&session).await.unwrap_err().sw_code(), "SW-1919");
@@ -424,7 +424,7 @@ async fn a_key_whose_row_is_gone_seals_nothing_until_the_row_is_back() {
     assert!(rows.lock().unwrap().is_empty());
     rows.lock().unwrap().extend(kept);
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    vouch(&server("memory")).await.unwrap();
+    vouch(&server("memory").await).await.unwrap();
     assert_eq!(open(&keys, &email, &stored).await.unwrap(), "a");
     seal(&keys, &email, "b").await.unwrap();
 }
@@ -435,9 +435,9 @@ async fn a_row_that_was_changed_is_loaded_and_judged_again() {
     let rows = Rows::default();
     let keys = keys(config(folder.path()), &rows);
     let email = column("shop", "email", KmsMode::Envelope);
-    keys.vouch(std::iter::once(email.as_ref()), &server("memory")).await.unwrap();
+    keys.vouch(std::iter::once(email.as_ref()), &server("memory").await).await.unwrap();
     rows.lock().unwrap()[0].mac.reverse();
-    let error = keys.vouch(std::iter::once(email.as_ref()), &server("memory")).await.unwrap_err();
+    let error = keys.vouch(std::iter::once(email.as_ref()), &server("memory").await).await.unwrap_err();
     assert_eq!(error.sw_code(), "SW-1906");
 }
 
@@ -446,10 +446,10 @@ async fn a_vault_that_is_read_on_another_server_vouches_for_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let keys = keys(config(folder.path()), &Rows::default());
     let email = column("shop", "email", KmsMode::Envelope);
-    let error = keys.vouch(std::iter::once(email.as_ref()), &server("elsewhere")).await.unwrap_err();
+    let error = keys.vouch(std::iter::once(email.as_ref()), &server("elsewhere").await).await.unwrap_err();
     assert_eq!((error.sw_code(), error.errno(), error.retryable()), ("SW-1924", 1205, true));
-    keys.vouch(std::iter::once(email.as_ref()), &server("memory")).await.unwrap();
-    assert!(keys.vouch(std::iter::once(email.as_ref()), &server("elsewhere")).await.is_err());
+    keys.vouch(std::iter::once(email.as_ref()), &server("memory").await).await.unwrap();
+    assert!(keys.vouch(std::iter::once(email.as_ref()), &server("elsewhere").await).await.is_err());
     // As with `multi_primary: true`.
     keys.vouch(std::iter::once(email.as_ref()), &Destination::connected(None)).await.unwrap();
 }
