@@ -22,6 +22,7 @@ const KMS: Keys = Keys {
         "endpoint",
         "endpoints",
         "fips",
+        "assume_role",
         "concurrency",
         "seals_per_key",
         "cache",
@@ -32,9 +33,10 @@ const KMS: Keys = Keys {
     later: &[],
 };
 const CACHE: Keys = Keys { path: "kms.cache", names: &["ttl", "max_stale"], later: &[] };
+const ASSUME_ROLE: Keys = Keys { path: "kms.assume_role", names: &["arn", "external_id", "session_name"], later: &[] };
 const PLAINTEXT_CACHE: Keys = Keys { path: "kms.plaintext_cache", names: &["ttl", "entries", "bytes"], later: &[] };
 
-pub(super) const SECTIONS: &[Keys] = &[KMS, CACHE, PLAINTEXT_CACHE];
+pub(super) const SECTIONS: &[Keys] = &[KMS, CACHE, PLAINTEXT_CACHE, ASSUME_ROLE];
 
 /// Keys of an encryption context that the proxy sets itself.
 const RESERVED_CONTEXT: [&str; 4] = ["purpose", "table", "key", "column"];
@@ -93,7 +95,7 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         );
     }
     if kind.is_some_and(|kind| kind != Kind::Aws) {
-        for name in ["region", "regions", "endpoint", "endpoints", "fips"] {
+        for name in ["region", "regions", "endpoint", "endpoints", "fips", "assume_role"] {
             if section.get(name).is_some() {
                 r.problem(section.key_pos(name), format!("`{name}` is for provider aws only"), "remove it");
             }
@@ -131,6 +133,7 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
     let seals_per_key = r.integer(&section, "seals_per_key", 64..=1 << 30).unwrap_or(1 << 30);
     let cache = cache(r, &section);
     let plaintext_cache = plaintext_cache(r, &section);
+    let assume_role = assume_role(r, &section);
     let encryption_context = match section.get("encryption_context") {
         Some(node) => context(r, node, "encryption_context", true),
         None => BTreeMap::new(),
@@ -159,6 +162,7 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         endpoint,
         endpoints,
         fips,
+        assume_role,
         concurrency,
         seals_per_key,
         cache,
@@ -259,6 +263,22 @@ fn cache(r: &mut Reader<'_>, kms: &Section<'_>) -> KeyCache {
         );
     }
     KeyCache { ttl, max_stale }
+}
+
+fn assume_role(r: &mut Reader<'_>, kms: &Section<'_>) -> Option<AssumeRole> {
+    let (key, node) = kms.entry("assume_role")?;
+    let section = r.section(key.pos, node, ASSUME_ROLE);
+    let arn = section.get("arn").and_then(|node| r.text(node, "arn"));
+    if arn.as_ref().is_none_or(|arn| !arn.starts_with("arn:") || !arn.contains(":role/")) {
+        r.problem(
+            section.key_pos("arn"),
+            "`kms.assume_role.arn` does not name a role",
+            "for example `arn: arn:aws:iam::111122223333:role/sealwire`",
+        );
+    }
+    let external_id = section.get("external_id").and_then(|node| r.text(node, "external_id"));
+    let session_name = section.get("session_name").and_then(|node| r.text(node, "session_name"));
+    Some(AssumeRole { arn: arn?, external_id, session_name })
 }
 
 /// Off unless the section is there.

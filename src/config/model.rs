@@ -199,6 +199,8 @@ pub struct Kms {
     /// Endpoints of single regions.
     pub endpoints: BTreeMap<String, String>,
     pub fips: bool,
+    /// A role that is assumed with the credentials that the SDK's chain finds.
+    pub assume_role: Option<AssumeRole>,
     /// KMS calls in flight at once, at most.
     pub concurrency: usize,
     /// How many values AES-256-GCM seals with one version of a data key, all proxies together.
@@ -210,6 +212,15 @@ pub struct Kms {
     pub encryption_context: BTreeMap<String, String>,
     /// Further contexts under which values are read that an application encrypted itself; never written.
     pub accept_contexts: Vec<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssumeRole {
+    pub arn: String,
+    /// What the role's trust policy asks for where it is in another party's account.
+    pub external_id: Option<String>,
+    /// Shown by CloudTrail; `sealwire` if there is none.
+    pub session_name: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -118,6 +118,21 @@ fn several_regions_want_a_key_that_is_the_same_in_each() {
 }
 
 #[test]
+fn a_role_to_assume_is_named_by_its_arn() {
+    let kms = |role: &str| {
+        let kms = format!("kms: {{ provider: aws, key: alias/app, assume_role: {role} }}");
+        swap("kms: { provider: local, keyring: k.json }", &kms)
+    };
+    let config = parse(&kms("{ arn: \"arn:aws:iam::111122223333:role/app\", external_id: x }")).unwrap();
+    let role = config.kms.assume_role.unwrap();
+    assert_eq!((role.external_id.as_deref(), role.session_name), (Some("x"), None));
+    for wrong in ["{ arn: app }", "{ external_id: x }"] {
+        let (_, report) = problems(&kms(wrong));
+        assert!(report.contains("does not name a role"), "{report}");
+    }
+}
+
+#[test]
 fn no_column_is_read_under_the_context_of_data_keys() {
     for name in ["purpose", "Purpose", "aws:x"] {
         let (_, report) = problems(&swap("kms: {", &format!("kms: {{ accept_contexts: [{{ {name}: x }}],")));

@@ -43,6 +43,7 @@ fn config(folder: &Path) -> Config {
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
             plaintext_cache: None,
+            assume_role: None,
             regions: Vec::new(),
             endpoints: BTreeMap::new(),
         },

@@ -47,6 +47,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
             encryption_context: BTreeMap::from([("service".into(), "billing".into())]),
             accept_contexts: Vec::new(),
             plaintext_cache: None,
+            assume_role: None,
             regions: Vec::new(),
             endpoints: BTreeMap::new(),
         },

@@ -24,6 +24,7 @@ mod commands;
 mod compression;
 mod corpus;
 mod crash;
+mod credentials;
 mod cursors;
 mod direct;
 mod endings;

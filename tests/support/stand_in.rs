@@ -1,7 +1,7 @@
 //! A stand-in for KMS: it passes calls on to moto, unless it was told to fail them, to be slow, or to hold
 //! to the key policy of `deploy/cloudformation/kms-key.yaml`. For what moto does not do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,10 @@ struct State {
     policy: bool,
     /// Blobs begin as those of AWS do.
     dress: bool,
+    /// The access key ids that signed calls of KMS.
+    signed_by: BTreeSet<String>,
+    /// Bodies of calls that are not KMS's: forms for STS.
+    forms: Vec<String>,
     /// Names as the proxy knows them, and as moto does.
     renamed: Vec<(String, String)>,
     calls: BTreeMap<String, u64>,
@@ -139,6 +143,16 @@ impl StandIn {
         self.state().calls.values().sum()
     }
 
+    /// The access key ids that signed calls of KMS so far.
+    pub fn signed_by(&self) -> Vec<String> {
+        self.state().signed_by.iter().cloned().collect()
+    }
+
+    /// The bodies of calls of STS so far.
+    pub fn forms(&self) -> Vec<String> {
+        self.state().forms.clone()
+    }
+
     /// When the last call was answered with an error.
     pub fn last_denial(&self) -> Option<Instant> {
         self.state().denied_at
@@ -157,6 +171,12 @@ async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let fault = {
             let mut state = state.lock().expect("nobody panics while holding it");
+            let signer =
+                request.header("authorization").and_then(|value| value.split("Credential=").nth(1)?.split('/').next());
+            match signer {
+                Some(signer) if !operation.is_empty() => drop(state.signed_by.insert(signer.to_owned())),
+                _ => state.forms.push(String::from_utf8_lossy(&request.body).into_owned()),
+            }
             *state.calls.entry(operation.clone()).or_default() += 1;
             let (running, most) = state.running.entry(operation.clone()).or_default();
             *running += 1;

@@ -56,7 +56,7 @@ impl AwsProvider {
             elsewhere: elsewhere.into_iter().map(|region| Place::new(region.clone(), endpoint(&region))).collect(),
             key,
             previous: kms.previous.clone(),
-            settings: Settings { fips: kms.fips },
+            settings: Settings { fips: kms.fips, assume_role: kms.assume_role.clone() },
             aliases: Mutex::default(),
         })))
     }
