@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::catalog::{
-    Column, ColumnDefault, Physical, ProtectedColumn, Routine, ServerFlavor, ServerVersion, Snapshot, Table, TableKind,
-    Watched, Width,
+    Column, ColumnDefault, Index, Physical, ProtectedColumn, Routine, ServerFlavor, ServerVersion, Snapshot, Table,
+    TableKind, Watched, Width,
 };
 use crate::config::{EmptyPolicy, KmsMode, Search, TableName};
 use crate::seal::Scope;
@@ -90,6 +90,8 @@ pub fn snapshot() -> Snapshot {
         if protected {
             snapshot.watched.insert(name.table.clone(), Watched::Protected);
         }
+        let has_key = view.is_none() && columns.iter().any(|c| c.name == "id");
+        let primary = Index { name: "PRIMARY".into(), unique: true, columns: vec![("id".into(), None)] };
         let table = Table {
             name: name.clone(),
             kind: match view {
@@ -97,7 +99,7 @@ pub fn snapshot() -> Snapshot {
                 None => TableKind::Base,
             },
             columns,
-            indexes: Vec::new(),
+            indexes: has_key.then_some(primary).into_iter().collect(),
             triggers: triggers.iter().map(|t| (*t).to_owned()).collect(),
             engine: Some(engine.to_owned()),
             protected,

@@ -208,8 +208,14 @@ class Generator:
                               f" HAVING {keys[0]} = {self.literal(keys[0])}", f" HAVING {keys[0]} IS NOT NULL")
             return f"SELECT {', '.join(keys + aggregates)} FROM {text}{where} GROUP BY {', '.join(keys)}{having}"
         if kind < 0.3:
-            columns = ", ".join(self.column(scope, SEARCHED + PLAIN) for _ in range(self.one(1, 2, 3)))
-            return f"SELECT DISTINCT {columns} FROM {text}{where}"
+            columns = [self.column(scope, SEARCHED + PLAIN) for _ in range(self.one(1, 2, 3))]
+            if self.chance(0.5):
+                # The key beside it, of this table or of another.
+                columns += [f"{scope[0][0]}.id", f"{self.rng.choice(scope)[0]}.{self.one('s1', 'b1', 'n2', 'id')}"]
+                if self.chance(0.4):
+                    return f"SELECT {', '.join(columns)}, COUNT(*) AS m FROM {text}{where} GROUP BY {', '.join(columns)}"
+            star = self.one("", "", f"{scope[0][0]}.*, ")
+            return f"SELECT DISTINCT {star}{', '.join(columns)} FROM {text}{where}"
         if kind < 0.42:
             star = self.one("*", f"{scope[0][0]}.*", f"{scope[-1][0]}.*, {self.item(scope)}")
             return f"SELECT {star} FROM {text}{where}"

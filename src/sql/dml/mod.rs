@@ -2,6 +2,7 @@
 //!
 //! * [`scope`], [`tables`]: which table and column a name means.
 //! * [`expr`], [`function`], [`query`]: what an expression or query carries ([`value`]).
+//! * [`keyed`]: where a table's key makes duplicates certain.
 //! * [`insert`], [`update`], [`assign`], [`constant`]: what is written, and how it is sealed.
 //! * [`why`]: the refusals.
 mod assign;
@@ -10,6 +11,7 @@ mod constant;
 mod expr;
 mod function;
 mod insert;
+mod keyed;
 mod planner;
 mod query;
 mod scope;

@@ -8,6 +8,7 @@ use sqlparser::ast::{
     SetQuantifier, UnaryOperator, Value as Literal, WildcardAdditionalOptions, With,
 };
 
+use super::keyed::{Origin, first_undetermined};
 use super::planner::{Cte, CteBody, Planner};
 use super::scope::{Chain, Scope, names_relation};
 use super::value::{Output, Outputs, Value};
@@ -269,10 +270,12 @@ impl Planner<'_> {
             Some(Distinct::Distinct) => true,
             Some(Distinct::On(_)) => return Err(why::not_understood("DISTINCT ON")),
         };
-        if distinct && let Some(column) = outputs.first_unsearchable() {
-            return Err(why::grouping(column, "DISTINCT"));
+        let origins = self.origins(projection, &scope, &outputs);
+        if distinct && let Some(column) = first_undetermined(&scope, outputs.columns.iter().map(|c| &c.value), &origins)
+        {
+            return Err(why::grouping(&column, "DISTINCT"));
         }
-        let grouped = self.group_by(group_by, &scope, &outputs, outer)?;
+        let grouped = self.group_by(group_by, &scope, &outputs, &origins, outer)?;
         {
             let chain = Chain::with_aliases(&scope, &outputs.columns, outer);
             if let Some(having) = having {
@@ -375,6 +378,7 @@ impl Planner<'_> {
         group_by: &GroupByExpr,
         scope: &Scope,
         outputs: &Outputs,
+        origins: &[Option<Origin>],
         outer: Option<&Chain<'_>>,
     ) -> Result<bool, Refusal> {
         let GroupByExpr::Expressions(exprs, modifiers) = group_by else {
@@ -383,30 +387,31 @@ impl Planner<'_> {
         if !modifiers.iter().all(|m| matches!(m, GroupByWithModifier::Rollup)) {
             return Err(why::not_understood("a modifier of GROUP BY"));
         }
+        let mut items: Vec<&Expr> = Vec::with_capacity(exprs.len());
+        // Subtotals are made of some of the items only.
+        let mut subtotals = !modifiers.is_empty();
         for expr in exprs {
             match expr {
                 Expr::Rollup(sets) => {
-                    for e in sets.iter().flatten() {
-                        self.group_item(e, scope, outputs, outer)?;
-                    }
+                    subtotals = true;
+                    items.extend(sets.iter().flatten());
                 }
-                e => self.group_item(e, scope, outputs, outer)?,
+                e => items.push(e),
             }
         }
-        Ok(!exprs.is_empty())
-    }
-
-    fn group_item(
-        &mut self,
-        expr: &Expr,
-        scope: &Scope,
-        outputs: &Outputs,
-        outer: Option<&Chain<'_>>,
-    ) -> Result<(), Refusal> {
-        if let Some(column) = self.item(expr, scope, outputs, outer)?.unsearchable() {
-            return Err(why::at(why::grouping(column, "GROUP BY"), self.expr_span(expr)));
+        let mut values = Vec::with_capacity(items.len());
+        for item in &items {
+            values.push(self.item(item, scope, outputs, outer)?);
         }
-        Ok(())
+        let origins: Vec<Option<Origin>> = match subtotals {
+            true => Vec::new(),
+            false => items.iter().map(|item| self.group_origin(item, scope, outputs, origins)).collect(),
+        };
+        if let Some(column) = first_undetermined(scope, values.iter(), &origins) {
+            let span = values.iter().position(Value::is_random).and_then(|at| self.expr_span(items.get(at)?));
+            return Err(why::at(why::grouping(&column, "GROUP BY"), span));
+        }
+        Ok(!exprs.is_empty())
     }
 
     fn order_by(
@@ -464,7 +469,7 @@ impl Planner<'_> {
 }
 
 /// The expression without parentheses and plus signs, which the server's grammar drops.
-fn bare(expr: &Expr) -> &Expr {
+pub(super) fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => bare(inner),
         Expr::UnaryOp { op: UnaryOperator::Plus, expr } => bare(expr),
