@@ -55,6 +55,14 @@ impl Control {
     /// The server is unreachable, refuses the account, or TLS cannot be had as configured.
     /// `preferred` settles here for the life of the link whether the server offers TLS.
     pub fn start(config: &Config) -> Result<Self, ControlError> {
+        Self::to(&config.backend)
+    }
+
+    /// As [`Control::start`], to any server; on a runtime of its own, too.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn to(backend: &Backend) -> Result<Self, ControlError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("control")
@@ -69,7 +77,7 @@ impl Control {
                 runtime.shutdown_timeout(Duration::from_secs(1));
             })
             .map_err(ControlError::Runtime)?;
-        let backend = config.backend.clone();
+        let backend = backend.clone();
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         handle.spawn(async move {
             let _ = send.send(settle(&backend).await);

@@ -46,8 +46,14 @@ pub async fn inspect(control: &Control, config: &Config, snapshot: &Snapshot) ->
     let flavor = snapshot.version.flavor;
     let watched: Vec<String> = snapshot.watched.keys().cloned().collect();
     let searchable = searchable(snapshot);
-    let mut vault = vec![config.vault.clone()];
-    if config.tables.values().flat_map(|table| table.columns.values()).any(|column| column.cipher == Cipher::Gcm) {
+    // One that is elsewhere is another account's: it shows when it is counted.
+    let mut vault = match config.vault_server {
+        None => vec![config.vault.clone()],
+        Some(_) => Vec::new(),
+    };
+    if config.tables.values().flat_map(|table| table.columns.values()).any(|column| column.cipher == Cipher::Gcm)
+        && config.vault_server.is_none()
+    {
         vault.push(seals_table(&config.vault));
     }
     let pool = control.pool().clone();

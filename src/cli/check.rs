@@ -191,7 +191,11 @@ impl Report {
                 }
                 None => format!("{} is made at the first sealed value", config.vault),
             };
-            self.step("key vault", Ok(text));
+            let server = config.vault_server.as_ref().map_or_else(String::new, |server| match &server.address {
+                BackendAddress::Tcp(host, port) => format!(", on {host}:{port}"),
+                BackendAddress::Unix(path) => format!(", on {}", path.display()),
+            });
+            self.step("key vault", Ok(text + &server));
         }
     }
 

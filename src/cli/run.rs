@@ -33,7 +33,15 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     let metrics = config.metrics.map(|listen| runtime.block_on(async { metrics::start(listen) })).transpose()?;
     let control = connect(&config, &runtime)?;
     let catalog = runtime.block_on(Catalog::start(config.clone(), control.clone()))?;
-    let keys = Keys::start(&config, control)?;
+    let keys = loop {
+        match Keys::start(&config, control.clone()) {
+            Err(error) if error.retryable() => {
+                warn!("waiting for the vault: {error}");
+                runtime.block_on(async { tokio::time::sleep(RETRY).await });
+            }
+            started => break started?,
+        }
+    };
     runtime.block_on(keys.refuse_unfit_key())?;
     let shared = Arc::new(Shared::new(config, catalog, keys)?);
     let stop = shared.shutdown.clone();

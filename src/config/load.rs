@@ -24,6 +24,7 @@ const TOP: Keys = Keys {
         "backend",
         "kms",
         "vault",
+        "vault_server",
         "catalog",
         "workers",
         "shutdown_grace",
@@ -42,10 +43,26 @@ const BACKEND: Keys =
     Keys { path: "backend", names: &["address", "tls", "control", "connect_timeout", "multi_primary"], later: &[] };
 const BACKEND_TLS: Keys = Keys { path: "backend.tls", names: &["mode", "ca", "cert", "key"], later: &[] };
 const CONTROL: Keys = Keys { path: "backend.control", names: &["user", "password"], later: &[] };
+const VAULT_SERVER: Keys =
+    Keys { path: "vault_server", names: &["address", "tls", "control", "connect_timeout"], later: &[] };
+const VAULT_TLS: Keys = Keys { path: "vault_server.tls", names: BACKEND_TLS.names, later: &[] };
+const VAULT_CONTROL: Keys = Keys { path: "vault_server.control", names: CONTROL.names, later: &[] };
 const CATALOG: Keys = Keys { path: "catalog", names: &["max_age"], later: &[] };
 const METRICS: Keys = Keys { path: "metrics", names: &["listen"], later: &[] };
 
-pub(super) const SECTIONS: &[Keys] = &[TOP, PROXY_PROTOCOL, TLS, BACKEND, BACKEND_TLS, CONTROL, CATALOG, METRICS];
+pub(super) const SECTIONS: &[Keys] = &[
+    TOP,
+    PROXY_PROTOCOL,
+    TLS,
+    BACKEND,
+    BACKEND_TLS,
+    CONTROL,
+    CATALOG,
+    METRICS,
+    VAULT_SERVER,
+    VAULT_TLS,
+    VAULT_CONTROL,
+];
 
 impl Config {
     /// Reads, interpolates and validates a file.
@@ -86,6 +103,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
         Some(node) => r.text(node, "vault").and_then(|name| tables::table_name(r, node.pos, "vault", &name)),
         None => Some(TableName::new("sealwire", "data_keys")),
     };
+    let vault_server = vault_server(r, &top);
     let catalog = top.entry("catalog").map(|(key, node)| r.section(key.pos, node, CATALOG));
     let max_age = Duration::from_secs(1);
     let max_age = catalog.map_or(max_age, |section| {
@@ -111,6 +129,7 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
         backend: backend?,
         kms: kms?,
         vault: vault?,
+        vault_server,
         catalog: CatalogConfig { max_age },
         workers,
         shutdown_grace,
@@ -280,11 +299,30 @@ fn backend(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Backend> {
         return None;
     };
     let section = r.section(key.pos, node, BACKEND);
+    let multi_primary = r.boolean(&section, "multi_primary", false);
+    Some(Backend { multi_primary, ..server(r, &section, "backend", BACKEND_TLS, CONTROL)? })
+}
+
+/// Where the vault is, if not on the server of the tables.
+fn vault_server(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Backend> {
+    let (key, node) = top.entry("vault_server")?;
+    let section = r.section(key.pos, node, VAULT_SERVER);
+    server(r, &section, "vault_server", VAULT_TLS, VAULT_CONTROL)
+}
+
+/// A server and the proxy's account there.
+fn server(
+    r: &mut Reader<'_>,
+    section: &Section<'_>,
+    name: &str,
+    tls_keys: Keys,
+    control_keys: Keys,
+) -> Option<Backend> {
     let address = match section.get("address") {
         None => {
             r.problem(
                 section.key_pos("address"),
-                "`backend.address` is missing",
+                format!("`{name}.address` is missing"),
                 "for example `address: 127.0.0.1:3306`",
             );
             None
@@ -298,21 +336,20 @@ fn backend(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Backend> {
         }),
     };
     let unix = matches!(address, Some(BackendAddress::Unix(_)));
-    let tls = backend_tls(r, &section, unix);
-    let control = control(r, &section);
+    let tls = backend_tls(r, section, unix, name, tls_keys);
+    let control = control(r, section, name, control_keys);
     let default = Duration::from_secs(10);
     let connect_timeout =
-        r.duration(&section, "connect_timeout", Duration::from_millis(100), Duration::from_secs(300), default);
-    let multi_primary = r.boolean(&section, "multi_primary", false);
-    Some(Backend { address: address?, tls, control: control?, connect_timeout, multi_primary })
+        r.duration(section, "connect_timeout", Duration::from_millis(100), Duration::from_secs(300), default);
+    Some(Backend { address: address?, tls, control: control?, connect_timeout, multi_primary: false })
 }
 
-fn backend_tls(r: &mut Reader<'_>, backend: &Section<'_>, unix: bool) -> BackendTls {
+fn backend_tls(r: &mut Reader<'_>, backend: &Section<'_>, unix: bool, name: &str, keys: Keys) -> BackendTls {
     let default = if unix { BackendTlsMode::Disabled } else { BackendTlsMode::Preferred };
     let Some((key, node)) = backend.entry("tls") else {
         return BackendTls { mode: default, ca: None, cert: None, key: None };
     };
-    let section = r.section(key.pos, node, BACKEND_TLS);
+    let section = r.section(key.pos, node, keys);
     let choices = [
         ("disabled", BackendTlsMode::Disabled),
         ("preferred", BackendTlsMode::Preferred),
@@ -327,12 +364,12 @@ fn backend_tls(r: &mut Reader<'_>, backend: &Section<'_>, unix: bool) -> Backend
     if matches!(mode, BackendTlsMode::VerifyCa | BackendTlsMode::VerifyIdentity) && section.get("ca").is_none() {
         r.problem(
             section.key_pos("mode"),
-            "`backend.tls.ca` is missing: this mode checks the server's certificate against it",
+            format!("`{name}.tls.ca` is missing: this mode checks the server's certificate against it"),
             "add `ca: FILE.pem`, the certificate of the authority that signed the server's",
         );
     }
     if section.get("cert").is_some() != section.get("key").is_some() {
-        r.problem(section.pos, "`backend.tls.cert` and `backend.tls.key` go together", "give both or neither");
+        r.problem(section.pos, format!("`{name}.tls.cert` and `{name}.tls.key` go together"), "give both or neither");
     }
     if unix {
         if !matches!(mode, BackendTlsMode::Disabled | BackendTlsMode::Preferred) {
@@ -347,17 +384,17 @@ fn backend_tls(r: &mut Reader<'_>, backend: &Section<'_>, unix: bool) -> Backend
     BackendTls { mode, ca, cert, key: private_key }
 }
 
-fn control(r: &mut Reader<'_>, backend: &Section<'_>) -> Option<Control> {
+fn control(r: &mut Reader<'_>, backend: &Section<'_>, name: &str, keys: Keys) -> Option<Control> {
     let hint = "for example `control: { user: sealwire, password: \"${SEALWIRE_CONTROL_PASSWORD}\" }`";
     let Some((key, node)) = backend.entry("control") else {
-        r.problem(backend.pos, "`backend.control` is missing: the proxy's own account on the server", hint);
+        r.problem(backend.pos, format!("`{name}.control` is missing: the proxy's own account on the server"), hint);
         return None;
     };
-    let section = r.section(key.pos, node, CONTROL);
+    let section = r.section(key.pos, node, keys);
     let user = match section.get("user") {
         Some(node) => r.text(node, "user"),
         None => {
-            r.problem(section.pos, "`backend.control.user` is missing", hint);
+            r.problem(section.pos, format!("`{name}.control.user` is missing"), hint);
             None
         }
     };

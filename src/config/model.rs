@@ -66,8 +66,10 @@ pub struct Config {
     pub proxy_protocol: ProxyProtocol,
     pub backend: Backend,
     pub kms: Kms,
-    /// The table of wrapped data keys in the backend, `sealwire.data_keys` by default.
+    /// The table of wrapped data keys, `sealwire.data_keys` by default.
     pub vault: TableName,
+    /// The server that it is on; `None`: the backend.
+    pub vault_server: Option<Backend>,
     pub catalog: CatalogConfig,
     /// Worker threads, each with a runtime of its own; one a core by default.
     pub workers: usize,

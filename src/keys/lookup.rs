@@ -16,7 +16,7 @@ impl Store {
     /// that server could be had.
     pub async fn row_at(&self, id: u32, server: Option<&Identity>) -> Result<Option<VaultRow>, KeyError> {
         match self {
-            Self::Sql { control, table } => {
+            Self::Sql { control, table, .. } => {
                 let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?", quoted(table));
                 for _ in 0..CONNECTIONS {
                     let mut conn = connection(control).await?;

@@ -38,7 +38,7 @@ use self::provider::{Provider, Runner};
 use self::store::Store;
 use crate::catalog::ProtectedColumn;
 use crate::config::{Cipher, Config, KmsMode, Search};
-use crate::control::Control;
+use crate::control::{Control, ControlError};
 use crate::seal::{Plaintext, SealError, Sealed, format};
 
 /// How often opened values are looked at, at least and at most.
@@ -60,7 +60,14 @@ impl Keys {
     /// Checks the configuration and opens the local keyring (making it at first use). Calls neither KMS
     /// nor the server: [`Keys::check`] does. KMS and the vault are reached from the control runtime.
     pub fn start(config: &Arc<Config>, control: Control) -> Result<Self, KeyError> {
-        let store = Store::Sql { control: control.clone(), table: config.vault.clone() };
+        let vault = match &config.vault_server {
+            None => control.clone(),
+            Some(server) => Control::to(server).map_err(|error| KeyError::Vault {
+                detail: format!("{error} (vault_server)"),
+                retryable: matches!(error, ControlError::Unreachable { .. } | ControlError::Timeout { .. }),
+            })?,
+        };
+        let store = Store::Sql { control: vault, data: control.clone(), table: config.vault.clone() };
         let keys = Self::with(config, store, Runner::Control(control))?;
         keys.inner.envelope.start_sweeping(config.kms.cache.max_stale);
         keys.start_sweeping();
@@ -149,7 +156,7 @@ impl Keys {
 
     /// Whether the vault's rows must be looked up on the very server that values go to.
     pub fn compares_servers(&self) -> bool {
-        !self.inner.config.backend.multi_primary
+        !self.inner.config.backend.multi_primary && self.inner.config.vault_server.is_none()
     }
 
     /// What one result remembers of its values.

@@ -29,7 +29,10 @@ pub(super) const COLUMNS: &str = "id, scope, purpose, version, state, kms_key, C
 #[derive(Clone)]
 pub enum Store {
     Sql {
+        /// To the vault's server.
         control: Control,
+        /// To the server of the tables.
+        data: Control,
         table: TableName,
     },
     #[cfg(test)]
@@ -47,7 +50,7 @@ impl Store {
     /// The rows of a scope, newest version first. A vault that does not exist holds none.
     pub async fn rows(&self, scope: &str, purpose: &str) -> Result<Vec<VaultRow>, KeyError> {
         match self {
-            Self::Sql { control, table } => {
+            Self::Sql { control, table, .. } => {
                 let sql = format!(
                     "SELECT {COLUMNS} FROM {} WHERE scope = ? AND purpose = ? ORDER BY version DESC",
                     quoted(table)
@@ -67,7 +70,7 @@ impl Store {
     /// Every row, by scope, purpose and version.
     pub async fn all(&self) -> Result<Vec<VaultRow>, KeyError> {
         match self {
-            Self::Sql { control, table } => {
+            Self::Sql { control, table, .. } => {
                 let sql = format!("SELECT {COLUMNS} FROM {} ORDER BY scope, purpose, version", quoted(table));
                 select(control, &sql, ()).await
             }
@@ -80,7 +83,7 @@ impl Store {
     /// it was read: the first of each pair.
     pub async fn replace(&self, changes: &[(VaultRow, VaultRow)]) -> Result<bool, KeyError> {
         match self {
-            Self::Sql { control, table } => {
+            Self::Sql { control, table, .. } => {
                 let mut transaction = control.pool().start_transaction(TxOpts::default()).await.map_err(failure)?;
                 let sql = format!(
                     "UPDATE {} SET state = ?, kms_key = ?, wrapped = ?, mac = ? WHERE id = ? AND mac = ? AND state = ?",
@@ -111,8 +114,8 @@ impl Store {
     /// How many values of `columns` of `table` are sealed with the data key `id`. Reads the whole table.
     pub async fn count_sealed_with(&self, table: &TableName, columns: &[String], id: u32) -> Result<u64, KeyError> {
         match self {
-            Self::Sql { control, .. } => {
-                let mut conn = connection(control).await?;
+            Self::Sql { data, .. } => {
+                let mut conn = connection(data).await?;
                 let counts: Vec<String> = types(&mut conn, table, columns)
                     .await?
                     .iter()
@@ -132,7 +135,7 @@ impl Store {
 
     pub async fn row(&self, id: u32) -> Result<Option<VaultRow>, KeyError> {
         match self {
-            Self::Sql { control, table } => {
+            Self::Sql { control, table, .. } => {
                 let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?", quoted(table));
                 Ok(select(control, &sql, (id,)).await?.pop())
             }
@@ -144,7 +147,7 @@ impl Store {
     /// How many rows there are; `None`: there is no vault yet.
     pub async fn count(&self) -> Result<Option<u64>, KeyError> {
         match self {
-            Self::Sql { control, table } => {
+            Self::Sql { control, table, .. } => {
                 let mut conn = connection(control).await?;
                 match conn.query_first::<u64, _>(format!("SELECT COUNT(*) FROM {}", quoted(table))).await {
                     Ok(count) => Ok(count),
@@ -163,7 +166,7 @@ impl Store {
             return Ok(());
         }
         match self {
-            Self::Sql { control, table } => {
+            Self::Sql { control, table, .. } => {
                 let mut conn = connection(control).await?;
                 let schema = quote(&table.schema);
                 let found: Option<u8> = conn
@@ -184,7 +187,7 @@ impl Store {
     /// purpose and version; waits for one that is not committed yet.
     pub async fn insert(&self, row: &VaultRow) -> Result<Option<Pending>, KeyError> {
         match self {
-            Self::Sql { control, table } => {
+            Self::Sql { control, table, .. } => {
                 let mut transaction = control.pool().start_transaction(TxOpts::default()).await.map_err(failure)?;
                 let sql = format!(
                     "INSERT INTO {} (id, scope, purpose, version, state, kms_key, context, wrapped, mac, created_at) \
@@ -237,7 +240,7 @@ impl Store {
     /// same.
     pub async fn reserve_seals(&self, id: u32, known: u64, block: u64, most: u64) -> Result<Option<u64>, KeyError> {
         match self {
-            Self::Sql { control, table } => {
+            Self::Sql { control, table, .. } => {
                 let mut conn = connection(control).await?;
                 let table = quoted(&seals_table(table));
                 let update = format!(
@@ -280,8 +283,8 @@ impl Store {
     /// be. Reads the whole table when none does.
     pub async fn holds_sealed(&self, table: &TableName, columns: &[String], purpose: &str) -> Result<bool, KeyError> {
         match self {
-            Self::Sql { control, .. } => {
-                let mut conn = connection(control).await?;
+            Self::Sql { data, .. } => {
+                let mut conn = connection(data).await?;
                 let conditions: Vec<String> = types(&mut conn, table, columns)
                     .await?
                     .iter()

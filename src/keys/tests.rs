@@ -49,6 +49,7 @@ fn config(folder: &Path) -> Config {
         },
         compression: crate::config::Compression::default(),
         vault: TableName::new("sealwire", "data_keys"),
+        vault_server: None,
         catalog: CatalogConfig { max_age: Duration::from_secs(1) },
         workers: 1,
         shutdown_grace: std::time::Duration::ZERO,

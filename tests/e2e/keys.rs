@@ -53,6 +53,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
         },
         compression: Default::default(),
         vault: TableName::new(schema.vault_schema(), "data_keys"),
+        vault_server: None,
         catalog: CatalogConfig { max_age: Duration::from_secs(1) },
         workers: 1,
         shutdown_grace: std::time::Duration::ZERO,

@@ -60,4 +60,5 @@ mod tracking;
 mod types;
 mod untracked;
 mod vault;
+mod vault_server;
 mod width;
