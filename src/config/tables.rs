@@ -112,7 +112,7 @@ fn table(r: &mut Reader<'_>, key: &Key, node: &Node, defaults: Defaults) -> Tabl
         r.problem(
             section.key_pos("columns"),
             format!("`{}` has columns with `search` and others with aes-256-gcm", key.name),
-            "aes-256-gcm needs a new key version now and then, which searchable columns do not take; use one of the two",
+            "aes-256-gcm begins key versions by itself, and searches must know of those before; use one of the two",
         );
     }
     TableConfig { columns, sealed_as, allow_ddl }

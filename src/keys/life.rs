@@ -231,7 +231,7 @@ impl Inner {
 
     /// As [`Keys::begin_rotation`].
     pub(super) async fn make_pending(&self, scope: &str) -> Result<u32, LifeError> {
-        self.rotatable(scope)?;
+        self.rotatable(scope).await?;
         let envelope = &self.envelope;
         // Made here, or by another that is first: what counts is what the vault then holds.
         for _ in 0..2 {
@@ -250,7 +250,7 @@ impl Inner {
 
     /// As [`Keys::activate`].
     pub(super) async fn activate_pending(&self, scope: &str) -> Result<u32, LifeError> {
-        self.rotatable(scope)?;
+        self.rotatable(scope).await?;
         let rows = self.envelope.verified(scope).await?;
         let Some((newest, key)) = rows.first().filter(|(row, _)| row.state == STATE_PENDING) else {
             return Err(refused(format!("no version of {scope} is pending")));
@@ -266,17 +266,22 @@ impl Inner {
     }
 
     /// Whether a second version can live beside the first.
-    fn rotatable(&self, scope: &str) -> Result<(), LifeError> {
+    async fn rotatable(&self, scope: &str) -> Result<(), LifeError> {
         let tables = self.tables(scope);
         if tables.is_empty() {
             return Err(refused(format!("no table of the configuration is sealed as {scope}")));
         }
         for (name, _) in &tables {
             let columns = self.config.tables.get(name).into_iter().flat_map(|table| &table.columns);
-            if let Some((column, _)) = columns.clone().find(|(_, column)| column.search != Search::None) {
+            let searchable = columns.filter(|(_, column)| column.search != Search::None);
+            let searchable: Vec<String> = searchable.map(|(column, _)| column.clone()).collect();
+            if searchable.is_empty() {
+                continue;
+            }
+            if let Some(key) = self.envelope.store.key_over(name, &searchable).await? {
                 return Err(refused(format!(
-                    "{name}.{column} is searchable: values sealed under two versions would not be found equal; \
-                     rotation of tables with searchable columns is not supported yet"
+                    "{name} has {key} over a searchable column: two versions seal equal values differently, so that the \
+                     key would not hold; drop it for the time of the rotation, until the version before is retired"
                 )));
             }
         }

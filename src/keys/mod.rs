@@ -19,6 +19,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod vault;
+mod versions;
 mod vouch;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ struct Inner {
     config: Arc<Config>,
     envelope: Arc<Envelope>,
     direct: Direct,
+    picture: versions::Picture,
 }
 
 impl Keys {
@@ -82,7 +84,14 @@ impl Keys {
         let denials = Denials::default();
         let direct = Direct::new(provider.clone(), runner.clone(), kms, denials.clone());
         let envelope = Envelope::new(provider, store, runner, cache, kms.encryption_context.clone(), denials);
-        Ok(Self { inner: Arc::new(Inner { config: config.clone(), envelope: Arc::new(envelope), direct }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config: config.clone(),
+                envelope: Arc::new(envelope),
+                direct,
+                picture: versions::Picture::default(),
+            }),
+        })
     }
 
     /// Seals a batch, order kept. The answer is the stored form: base64 text for text columns (ASCII),

@@ -350,7 +350,17 @@ fn faulty(folder: &Path, rows: &Rows) -> (Keys, Arc<Mutex<Option<KmsError>>>) {
     let direct = Direct::new(provider.clone(), Runner::Here, &config.kms, Denials::default());
     let envelope =
         Envelope::new(provider, Store::Memory(rows.clone()), Runner::Here, cache, BTreeMap::new(), Denials::default());
-    (Keys { inner: Arc::new(Inner { config, envelope: Arc::new(envelope), direct }) }, fault)
+    (
+        Keys {
+            inner: Arc::new(Inner {
+                config,
+                envelope: Arc::new(envelope),
+                direct,
+                picture: versions::Picture::default(),
+            }),
+        },
+        fault,
+    )
 }
 
 fn denied() -> KmsError {

@@ -14,6 +14,7 @@ mod tampering;
 pub mod types;
 #[cfg(test)]
 mod vectors;
+pub mod versions;
 pub mod width;
 
 pub use cipher::ColumnKey;

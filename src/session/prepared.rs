@@ -17,6 +17,7 @@ use crate::catalog::{Physical, ProtectedColumn, ServerFlavor};
 use crate::keys::Memo;
 use crate::seal::Plaintext;
 use crate::seal::types::{Input, find, fit};
+use crate::seal::versions::{Form, KeyVersions};
 use crate::sql::charset::{decode_to_utf8, of_column, to_connection};
 use crate::sql::misfit::misfit;
 use crate::sql::{
@@ -68,6 +69,8 @@ struct Protected {
     shape: Shape,
     known: Known,
     generation: u64,
+    /// Of the data keys, when it was last planned.
+    versions: Arc<KeyVersions>,
     /// Types of the last execution that bound any.
     types: Vec<ParamType>,
     long_data: HashMap<usize, LongData>,
@@ -91,23 +94,29 @@ enum LongData {
 #[derive(PartialEq, Eq)]
 struct Shape {
     edits: Vec<(Range<usize>, Vec<String>)>,
-    params: Vec<Option<(String, NullPolicy, bool)>>,
+    params: Vec<Option<(String, NullPolicy, bool, Form)>>,
     results: Vec<Vec<Option<String>>>,
 }
 
 impl Shape {
-    fn of(plan: &Plan) -> Self {
+    fn of(plan: &Plan, versions: &KeyVersions) -> Self {
         let place = |column: &ProtectedColumn| format!("{}.{}", column.table, column.name);
         let edits = plan.edits.iter().map(|edit| {
             let pieces = edit.pieces.iter().map(|piece| match piece {
                 Piece::Text(text) => text.clone(),
-                Piece::Seal(literal) => format!("\0{}", place(&literal.column)),
+                // Sealed for good when it was prepared, with a key that may be gone since.
+                Piece::Seal(literal) => format!(
+                    "\0{}\0{:?}\0{:?}",
+                    place(&literal.column),
+                    literal.form,
+                    versions.of(&literal.column.scope.table)
+                ),
             });
             (edit.span.clone(), pieces.collect())
         });
         let params = plan.params.iter().map(|role| match role {
             ParamRole::Plain => None,
-            ParamRole::Seal(param) => Some((place(&param.column), param.null, param.row == COMPARED)),
+            ParamRole::Seal(param) => Some((place(&param.column), param.null, param.row == COMPARED, param.form)),
         });
         let results = plan.statements.iter().map(|statement| match &statement.result {
             ResultRoles::Plain | ResultRoles::Load(_) => Vec::new(),
@@ -181,10 +190,10 @@ impl Session {
     }
 
     async fn prepare_protected(&mut self, text: &[u8], ready: Ready) -> Result<(), SessionError> {
-        let Ready { plan, text: spliced, known, generation } = ready;
+        let Ready { plan, text: spliced, known, generation, versions } = ready;
         let mut command = vec![COM_STMT_PREPARE];
         command.extend_from_slice(&spliced);
-        let shape = Shape::of(&plan);
+        let shape = Shape::of(&plan, &versions);
         let mut stored = stored_literals(&plan);
         stored.extend(plan.params.iter().filter_map(|role| match role {
             ParamRole::Seal(param) if param.row != COMPARED => Some(param.column.clone()),
@@ -228,6 +237,7 @@ impl Session {
             shape,
             known,
             generation,
+            versions,
             types: Vec::new(),
             long_data: HashMap::new(),
             column_types: Vec::new(),
@@ -354,7 +364,15 @@ impl Session {
                     return Ok(());
                 }
             };
-            return self.run_execute(id, &payload, &execute, indexes.into_iter().zip(sealed).collect()).await;
+            let formed = indexes.into_iter().zip(sealed).map(|(index, stored)| {
+                let stored = match statement.params.get(index) {
+                    Some(ParamRole::Seal(param)) => param.form.of(stored, param.column.physical),
+                    _ => stored,
+                };
+                (index, stored)
+            });
+            let formed = formed.collect();
+            return self.run_execute(id, &payload, &execute, formed).await;
         }
         self.answer(&reprepare("the schema keeps changing while the statement is executed"));
         Ok(())
@@ -398,11 +416,13 @@ impl Session {
             Err(error) => return Ok(Err(super::protect::catalog_error(&error))),
         };
         let present = self.state.known();
+        let versions = self.shared.keys.versions_now().await;
         let Some(statement) = self.statements.protected(id) else { return Ok(Ok(())) };
         let same_state = present.as_ref().is_some_and(|present| {
             Known { schema: statement.known.schema.clone(), ..present.clone() } == statement.known
         });
-        if same_state && statement.generation == generation {
+        let same_versions = *statement.versions == *versions;
+        if same_state && same_versions && statement.generation == generation {
             return Ok(Ok(()));
         }
         let (text, schema) = (statement.text.clone(), statement.schema.clone());
@@ -412,12 +432,15 @@ impl Session {
             Planning::Forward(_) => return Ok(Err(reprepare("the schema changed since the statement was prepared"))),
         };
         let Some(statement) = self.statements.protected(id) else { return Ok(Ok(())) };
-        if Shape::of(&planned.plan) != statement.shape {
-            return Ok(Err(reprepare("the schema or sql_mode changed since the statement was prepared")));
+        if Shape::of(&planned.plan, &planned.versions) != statement.shape {
+            return Ok(Err(reprepare(
+                "the schema, sql_mode or the versions of a data key changed since the statement was prepared",
+            )));
         }
         statement.params = planned.plan.params;
         statement.results = planned.plan.statements.into_iter().map(|statement| statement.result).collect();
         statement.generation = planned.snapshot.generation;
+        statement.versions = planned.versions;
         statement.known = Known { schema, ..planned.known };
         Ok(Ok(()))
     }

@@ -10,6 +10,7 @@ use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, Ser
 use crate::config::KmsMode;
 use crate::keys::{Destination, Identity, KeyError, Keys};
 use crate::seal::Plaintext;
+use crate::seal::versions::KeyVersions;
 use crate::sql::splice::{sealed_literals, splice};
 use crate::sql::{
     COMPARED, Charset, Context, Outcome, Pass, Plan, Protocol, RefusalCode, ResultRoles, SqlMode, analyse,
@@ -40,6 +41,7 @@ pub struct Ready {
     pub known: Known,
     /// Of the snapshot the plan was made on.
     pub generation: u64,
+    pub versions: Arc<KeyVersions>,
 }
 
 /// A plan before sealing.
@@ -47,6 +49,7 @@ pub struct Planned {
     pub plan: Plan,
     pub known: Known,
     pub snapshot: Arc<Snapshot>,
+    pub versions: Arc<KeyVersions>,
 }
 
 /// An answer on the way to a [`Planned`].
@@ -77,9 +80,15 @@ impl Session {
                 Sealing::Stale => continue,
                 Sealing::Answer(error) => return Ok(Decision::Answer(error)),
             };
-            let Planned { plan, known, snapshot } = planned;
+            let Planned { plan, known, snapshot, versions } = planned;
+            let sealed: Vec<Vec<u8>> = sealed_literals(&plan.edits)
+                .zip(sealed)
+                .map(|(literal, stored)| literal.form.of(stored, literal.column.physical))
+                .collect();
             return Ok(match splice(text, &plan.edits, &sealed, known.lex_mode(&snapshot)) {
-                Ok(text) => Decision::Run(Box::new(Ready { plan, text, known, generation: snapshot.generation })),
+                Ok(text) => {
+                    Decision::Run(Box::new(Ready { plan, text, known, generation: snapshot.generation, versions }))
+                }
                 Err(error) => Decision::Answer(sealwire_error(RefusalCode::GuardFailed, error.to_string())),
             });
         }
@@ -119,6 +128,7 @@ impl Session {
                 return Ok(Planning::Answer(charset_refused("character_set_client")));
             }
             let schema = schema.unwrap_or(&known.schema);
+            let versions = self.shared.keys.versions_now().await;
             let context = Context {
                 catalog: &snapshot,
                 schema: schema.as_deref(),
@@ -127,6 +137,7 @@ impl Session {
                 character_set_connection: known.character_set_connection,
                 protocol,
                 multi_statements: self.multi_statements,
+                versions: &versions,
             };
             match analyse(text, &context) {
                 Outcome::Pass(pass) => return Ok(Planning::Forward(pass)),
@@ -150,7 +161,7 @@ impl Session {
                     if known.character_set_results == Charset::Other && opens_text(&plan) {
                         return Ok(Planning::Answer(charset_refused("character_set_results")));
                     }
-                    return Ok(Planning::Planned(Box::new(Planned { plan, known, snapshot })));
+                    return Ok(Planning::Planned(Box::new(Planned { plan, known, snapshot, versions })));
                 }
             }
         }
@@ -378,6 +389,7 @@ fn passes_under_any_mode(text: &[u8], snapshot: &Snapshot, protocol: Protocol, m
             character_set_connection: charset,
             protocol,
             multi_statements,
+            versions: KeyVersions::NONE,
         };
         let Outcome::Pass(pass) = analyse(text, &context) else { return None };
         verdict.invalidates_catalog |= pass.invalidates_catalog;

@@ -10,6 +10,7 @@ use super::live::{Found, Live};
 use super::plan::{Charset, Context, SqlMode};
 use super::refusal::{Refusal, RefusalCode};
 use crate::catalog::{Column, ColumnDefault, Physical, Table, Width};
+use crate::seal::versions::Comparing;
 use crate::seal::{guard_expression, mixed_guard_expression};
 
 /// The first token of `range` that is the name of a protected column of `table`.
@@ -327,9 +328,14 @@ pub(super) fn unindexable_in(
             live.op(k, "(") && k > columns.start && protected_column_in(live, table, k - 1..k).is_none()
                 && protected_column_in(live, table, k + 1..live.closing(k)).is_some()
         });
+    let unique = definition.clone().any(|k| live.any(k, &["unique", "primary"]));
     columns.clone().find(|k| {
         let named = live.name(*k).and_then(|name| table.column(&name)?.protected.clone());
-        named.is_some_and(|column| !(plain && column.searchable()))
+        named.is_some_and(|column| {
+            // While several versions of its key are live, equal values have different stored forms.
+            let alike = live.ctx.versions.comparing(&column.scope.table) == Comparing::Whole;
+            !(plain && column.searchable() && (alike || !unique))
+        })
     })
 }
 

@@ -7,6 +7,7 @@ use crate::catalog::{ProtectedColumn, Snapshot};
 use crate::config::TableName;
 use crate::seal::Plaintext;
 use crate::seal::types::Rules;
+use crate::seal::versions::{Form, KeyVersions};
 use crate::sql::charset::Legacy;
 use crate::sql::load_data::LoadPlan;
 use crate::sql::refusal::Refusal;
@@ -23,6 +24,8 @@ pub struct Context<'a> {
     pub protocol: Protocol,
     /// CLIENT_MULTI_STATEMENTS is on.
     pub multi_statements: bool,
+    /// Under which versions of their keys the values of searchable columns are sealed.
+    pub versions: &'a KeyVersions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +146,8 @@ pub enum Piece {
 pub struct SealedLiteral {
     pub column: Arc<ProtectedColumn>,
     pub value: Plaintext,
+    /// What of the sealed value is written.
+    pub form: Form,
     /// The row of the statement as MySQL counts it in 1406, from 1; or [`COMPARED`].
     pub row: u32,
 }
@@ -163,6 +168,8 @@ pub struct SealParam {
     /// As [`SealedLiteral::row`].
     pub row: u32,
     pub null: NullPolicy,
+    /// What of the sealed value is sent.
+    pub form: Form,
     /// How values are converted to the column's declared type, if it has one.
     pub rules: Option<Rules>,
 }

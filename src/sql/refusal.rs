@@ -132,6 +132,12 @@ codes! {
     ComparedWith = 1210, 1235, "42000", "A searchable column is compared with something that cannot be sealed",
         "Only string literals, placeholders, NULL and the same column are compared as the column's values are stored. A number would make the server compare numbers, and an expression is only known to it.",
         "compare with a string literal or a string parameter";
+    Rotating = 1211, 1235, "42000", "A data key is being rotated, and this needs whole values",
+        "While several versions of a table's data key are live, equal values of a searchable column have different stored forms and share only their first characters. =, <=>, <>, IN and CASE over the column itself compare these; GROUP BY, DISTINCT, set operations, COUNT(DISTINCT), USING, subqueries, views and unique keys do not.",
+        "wait until the version before is retired (`sealwire keys list --count`, `sealwire keys retire`), or write the comparison with = over the columns themselves";
+    VersionsUnknown = 1212, 1205, "HY000", "Nobody knows whether a data key is being rotated",
+        "The vault could not be read for half of `kms.cache.ttl`, so that a search might miss rows.",
+        "look for the reason in the proxy's log; try again when the vault can be read";
 
     // 13xx: data flows.
     FlowToColumn = 1301, 1235, "42000", "A protected column flows into another column",

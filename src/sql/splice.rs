@@ -65,7 +65,7 @@ pub fn splice<S: AsRef<[u8]>>(
 /// A sealed text is plain ASCII and needs no escapes in any `sql_mode`; what is not (a provider that
 /// leaves values as they are) goes in hexadecimal.
 fn write_literal(out: &mut Vec<u8>, value: &[u8], physical: Physical) {
-    let safe = value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'.'));
+    let safe = value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'.' | b'%'));
     match physical {
         Physical::Text if safe => {
             out.push(b'\'');

@@ -163,5 +163,6 @@ pub fn context(catalog: &Snapshot) -> Context<'_> {
         character_set_connection: Charset::Utf8mb4,
         protocol: Protocol::Text,
         multi_statements: false,
+        versions: crate::seal::versions::KeyVersions::NONE,
     }
 }

@@ -142,6 +142,7 @@ fn judge(case: &Case, snapshot: &mut Snapshot) -> String {
             character_set_connection: Charset::Utf8mb4,
             protocol: if case.params.is_some() { Protocol::Prepared } else { Protocol::Text },
             multi_statements: false,
+            versions: sealwire::seal::versions::KeyVersions::NONE,
         };
         match analyse(sql.as_bytes(), &context) {
             Outcome::Pass(_) => return "-".to_owned(),

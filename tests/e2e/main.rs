@@ -48,6 +48,7 @@ mod recover;
 mod refusal;
 mod regions;
 mod relay;
+mod rotation;
 mod rows;
 mod sealing;
 mod searching;

@@ -52,6 +52,7 @@ impl Reader {
             character_set_connection: Charset::Utf8mb4,
             protocol: Protocol::Text,
             multi_statements: false,
+            versions: crate::seal::versions::KeyVersions::NONE,
         };
         let mode = LexMode::of(&ctx);
         let tokens = match lex(&piece.text, mode) {

@@ -109,6 +109,7 @@ fn context<'a>(catalog: &'a crate::catalog::Snapshot, draft: &'a Draft) -> Conte
         character_set_connection: Charset::Utf8mb4,
         protocol: Protocol::Text,
         multi_statements: false,
+        versions: crate::seal::versions::KeyVersions::NONE,
     }
 }
 

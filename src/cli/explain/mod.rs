@@ -124,6 +124,7 @@ impl Analyst {
             character_set_connection: Charset::Utf8mb4,
             protocol: Protocol::Text,
             multi_statements: true,
+            versions: crate::seal::versions::KeyVersions::NONE,
         };
         let placeholders = lex(sql, LexMode::of(&ctx))
             .is_ok_and(|tokens| tokens.iter().any(|token| token.kind == TokenKind::Placeholder));

@@ -12,33 +12,46 @@ use super::scope::Chain;
 use super::value::{Constant, Outputs, Value, same_column};
 use super::why;
 use crate::catalog::ProtectedColumn;
+use crate::seal::versions::Form;
 use crate::sql::lex::TokenKind;
 use crate::sql::{COMPARED, NullPolicy, Refusal};
 
 /// One side of a comparison.
 pub(super) enum Operand {
-    One(Value, Option<Range<usize>>),
+    One(One),
     Row(Vec<Operand>),
 }
 
+/// One value in a comparison.
+pub(super) struct One {
+    pub value: Value,
+    pub span: Option<Range<usize>>,
+    /// The text of a column's name, where the value is nothing but that column.
+    pub column: Option<Range<usize>>,
+}
+
 impl Operand {
+    fn one(value: Value) -> Self {
+        Operand::One(One { value, span: None, column: None })
+    }
+
     fn sealed(&self) -> Option<&Arc<ProtectedColumn>> {
         match self {
-            Operand::One(value, _) => value.sealed(),
+            Operand::One(one) => one.value.sealed(),
             Operand::Row(operands) => operands.iter().find_map(Operand::sealed),
         }
     }
 
     fn unsearchable(&self) -> Option<&Arc<ProtectedColumn>> {
         match self {
-            Operand::One(value, _) => value.unsearchable(),
+            Operand::One(one) => one.value.unsearchable(),
             Operand::Row(operands) => operands.iter().find_map(Operand::unsearchable),
         }
     }
 
     fn span(&self) -> Option<Range<usize>> {
         match self {
-            Operand::One(_, span) => span.clone(),
+            Operand::One(one) => one.span.clone(),
             Operand::Row(operands) => operands.iter().find_map(Operand::span),
         }
     }
@@ -61,7 +74,11 @@ impl Planner<'_> {
                 let outputs = self.query(query, Some(chain))?;
                 columns(&outputs)
             }
-            _ => Ok(Operand::One(self.expr(expr, chain)?, self.expr_span(expr))),
+            _ => {
+                let named = self.view_depth == 0 && matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                let (value, span) = (self.expr(expr, chain)?, self.expr_span(expr));
+                Ok(Operand::One(One { value, column: span.clone().filter(|_| named), span }))
+            }
         }
     }
 
@@ -97,10 +114,10 @@ impl Planner<'_> {
         let refused = || why::at(why::comparison(&column, clause), span.clone());
         if operands.iter().all(|o| matches!(o, Operand::One(..))) {
             let values = operands.into_iter().filter_map(|o| match o {
-                Operand::One(value, span) => Some((value, span)),
+                Operand::One(one) => Some(one),
                 Operand::Row(_) => None,
             });
-            return self.equal_values(values.collect(), &column);
+            return self.equal_values(values.collect(), &column, clause);
         }
         // Rows are compared element by element.
         let mut positions: Vec<Vec<Operand>> = Vec::new();
@@ -117,20 +134,25 @@ impl Planner<'_> {
         positions.into_iter().try_for_each(|position| self.equal_operands(position, clause))
     }
 
-    fn equal_values(
-        &mut self,
-        values: Vec<(Value, Option<Range<usize>>)>,
-        column: &Arc<ProtectedColumn>,
-    ) -> Result<(), Refusal> {
-        for (value, span) in values {
+    fn equal_values(&mut self, values: Vec<One>, column: &Arc<ProtectedColumn>, clause: &str) -> Result<(), Refusal> {
+        let by_tags = self.by_tags(column, clause)?;
+        let form = if by_tags { Form::Tag } else { Form::Whole };
+        for One { value, span, column: named } in values {
             let outcome = match value {
                 Value::Null => Ok(()),
-                Value::Sealed(other) if same_column(&other, column) => Ok(()),
+                Value::Sealed(other) if same_column(&other, column) && !by_tags => Ok(()),
+                Value::Sealed(other) if same_column(&other, column) => match named {
+                    Some(named) => {
+                        self.cut_to_tag(named, column);
+                        Ok(())
+                    }
+                    None => Err(why::rotating(column, clause)),
+                },
                 Value::Sealed(other) => Err(why::compared_columns(column, &other)),
                 Value::Plain => Err(why::compared_with(column, "something that is only known to the server")),
-                Value::Constant(constant) => self.seal_compared(constant, column),
+                Value::Constant(constant) => self.seal_compared(constant, column, form),
                 Value::Choice { constants, .. } => {
-                    constants.into_iter().try_for_each(|constant| self.seal_compared(constant, column))
+                    constants.into_iter().try_for_each(|constant| self.seal_compared(constant, column, form))
                 }
             };
             outcome.map_err(|refusal| why::at(refusal, span))?;
@@ -139,15 +161,21 @@ impl Planner<'_> {
     }
 
     /// Seals a constant that is compared with values of `column`, and not stored.
-    fn seal_compared(&mut self, constant: Constant, column: &Arc<ProtectedColumn>) -> Result<(), Refusal> {
+    pub(super) fn seal_compared(
+        &mut self,
+        constant: Constant,
+        column: &Arc<ProtectedColumn>,
+        form: Form,
+    ) -> Result<(), Refusal> {
         let token = self.source.index(constant.at).and_then(|i| self.source.token(i));
         // The server would turn every value of the column into a number, and '007' would equal 7.
         if column.logical.is_none() && token.is_some_and(|t| matches!(t.kind, TokenKind::Number | TokenKind::Word)) {
             return Err(why::at(why::compared_with(column, "a number"), token.map(|t| t.span())));
         }
         let row = std::mem::replace(&mut self.row, COMPARED);
+        let before = std::mem::replace(&mut self.form, form);
         let outcome = self.seal_constant(constant, column, NullPolicy::Keep);
-        self.row = row;
+        (self.row, self.form) = (row, before);
         outcome
     }
 }
@@ -157,11 +185,10 @@ fn columns(outputs: &Outputs) -> Result<Operand, Refusal> {
     if outputs.unknown {
         return match outputs.first_sealed() {
             Some(column) => Err(why::unknown_star(column)),
-            None => Ok(Operand::One(Value::Plain, None)),
+            None => Ok(Operand::one(Value::Plain)),
         };
     }
-    let mut operands: Vec<Operand> =
-        outputs.columns.iter().map(|c| Operand::One(c.value.clone().settled(), None)).collect();
+    let mut operands: Vec<Operand> = outputs.columns.iter().map(|c| Operand::one(c.value.clone().settled())).collect();
     match (operands.len(), operands.pop()) {
         (1, Some(one)) => Ok(one),
         (_, last) => {

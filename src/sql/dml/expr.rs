@@ -86,10 +86,7 @@ impl Planner<'_> {
             | Expr::IsNotTrue(e)
             | Expr::IsUnknown(e)
             | Expr::IsNotUnknown(e) => self.all_plain([&**e], chain, "a truth test"),
-            Expr::InList { expr, list, .. } => {
-                let operands: Vec<&Expr> = std::iter::once(&**expr).chain(list).collect();
-                self.equal(&operands, chain, "IN")
-            }
+            Expr::InList { expr, list, negated } => self.equal_in(expr, list, *negated, chain),
             Expr::InSubquery { expr, subquery, .. } => {
                 let outputs = self.query(subquery, Some(chain))?;
                 self.equal_to_query(expr, &outputs, chain, "IN (SELECT ...)")
@@ -209,7 +206,7 @@ impl Planner<'_> {
     fn binary(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr, chain: &Chain<'_>) -> Result<Value, Refusal> {
         use BinaryOperator as Op;
         match op {
-            op if is_equality(op) => return self.equal(&[left, right], chain, "a comparison"),
+            op if is_equality(op) => return self.equality(left, op, right, chain),
             Op::Lt | Op::LtEq | Op::Gt | Op::GtEq | Op::Regexp => {
                 self.compared(left, chain, "a comparison")?;
                 self.compared(right, chain, "a comparison")?;

@@ -91,9 +91,11 @@ impl Planner<'_> {
             }
             ("COUNT", _) if distinct => {
                 for arg in &args {
-                    if let Some(column) = self.expr(arg, chain)?.unsearchable() {
+                    let value = self.expr(arg, chain)?;
+                    if let Some(column) = value.unsearchable() {
                         return Err(why::at(why::aggregate(column, "COUNT(DISTINCT)"), self.expr_span(arg)));
                     }
+                    self.whole_only(value.sealed(), "COUNT(DISTINCT)")?;
                 }
                 Ok(Value::Plain)
             }
@@ -142,9 +144,11 @@ impl Planner<'_> {
 
     pub(super) fn window_spec(&mut self, spec: &WindowSpec, chain: &Chain<'_>) -> Result<(), Refusal> {
         for expr in &spec.partition_by {
-            if let Some(column) = self.expr(expr, chain)?.unsearchable() {
+            let value = self.expr(expr, chain)?;
+            if let Some(column) = value.unsearchable() {
                 return Err(why::at(why::window(column), self.expr_span(expr)));
             }
+            self.whole_only(value.sealed(), "PARTITION BY")?;
         }
         for expr in spec.order_by.iter().map(|o| &o.expr) {
             if let Value::Sealed(column) = self.expr(expr, chain)? {

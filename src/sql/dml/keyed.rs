@@ -9,7 +9,7 @@ use sqlparser::ast::{Expr, SelectItem, SelectItemQualifiedWildcardKind, Value as
 use super::planner::Planner;
 use super::query::bare;
 use super::scope::{Scope, names_relation, same_name};
-use super::value::{Output, Outputs, Value};
+use super::value::{Output, Outputs};
 use crate::catalog::{ProtectedColumn, TableKind};
 
 /// Which column of which relation of a FROM clause an output is, as it is.
@@ -114,16 +114,16 @@ impl Planner<'_> {
     }
 }
 
-/// The first of these values that the server would compare by its random form. `origins` belongs to `values`,
-/// item by item; without origins every such value counts.
+/// The first of these columns, whose equal values may have different stored forms, that the server would compare
+/// by these. `origins` belongs to `columns`, item by item; without origins every column counts.
 pub(super) fn first_undetermined<'v>(
     scope: &Scope,
-    values: impl Iterator<Item = &'v Value>,
+    columns: impl Iterator<Item = Option<&'v Arc<ProtectedColumn>>>,
     origins: &[Option<Origin>],
 ) -> Option<Arc<ProtectedColumn>> {
     let keyed: Vec<bool> = (0..scope.relations.len()).map(|relation| has_key(scope, relation, origins)).collect();
-    for (at, value) in values.enumerate() {
-        let Some(column) = value.unsearchable() else { continue };
+    for (at, column) in columns.enumerate() {
+        let Some(column) = column else { continue };
         let origin = origins.get(at).and_then(Option::as_ref);
         if !origin.is_some_and(|origin| keyed.get(origin.relation).copied().unwrap_or(false)) {
             return Some(column.clone());

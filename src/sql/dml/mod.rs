@@ -17,6 +17,7 @@ mod query;
 mod scope;
 mod source;
 mod tables;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod typed;

@@ -14,6 +14,7 @@ use super::why;
 use crate::catalog::{ProtectedColumn, Table, TableKind, Watched};
 use crate::config::TableName;
 use crate::seal::types::BadValue;
+use crate::seal::versions::{Comparing, Form};
 use crate::sql::{COMPARED, Context, Edit, NullPolicy, ParamRole, Piece, Refusal, SealParam, SealedLiteral};
 
 pub(super) struct Planner<'a> {
@@ -33,6 +34,8 @@ pub(super) struct Planner<'a> {
     pub insert_target: Option<Rc<super::scope::Relation>>,
     /// The row that the next sealed value belongs to.
     pub row: u32,
+    /// What of the next sealed value is written.
+    pub form: Form,
     /// The verb says IGNORE.
     pub ignore: bool,
     /// What becomes of a value that a declared type does not take; `None` outside of assignments.
@@ -67,6 +70,7 @@ impl<'a> Planner<'a> {
             view_depth: 0,
             insert_target: None,
             row: 1,
+            form: Form::Whole,
             ignore,
             bad_value: None,
         }
@@ -171,7 +175,7 @@ impl<'a> Planner<'a> {
     }
 
     pub fn sealed(&self, column: &Arc<ProtectedColumn>, value: crate::seal::Plaintext) -> Piece {
-        Piece::Seal(SealedLiteral { column: column.clone(), value, row: self.row })
+        Piece::Seal(SealedLiteral { column: column.clone(), value, form: self.form, row: self.row })
     }
 
     /// The `?` at this offset receives a value of `column`.
@@ -187,11 +191,11 @@ impl<'a> Planner<'a> {
             return Err(why::not_understood("this placeholder"));
         };
         if let ParamRole::Seal(there) = role
-            && !super::value::same_column(&there.column, column)
+            && (!super::value::same_column(&there.column, column) || there.form != self.form)
         {
             return Err(why::not_understood("a placeholder with two meanings"));
         }
-        *role = ParamRole::Seal(SealParam { column: column.clone(), row: self.row, null, rules });
+        *role = ParamRole::Seal(SealParam { column: column.clone(), row: self.row, null, form: self.form, rules });
         Ok(())
     }
 
@@ -203,6 +207,29 @@ impl<'a> Planner<'a> {
                 Ok(())
             }
             None => Err(why::not_understood("this placeholder")),
+        }
+    }
+
+    /// Whether values of a searchable column compare by their tags now.
+    pub fn by_tags(&self, column: &ProtectedColumn, clause: &str) -> Result<bool, Refusal> {
+        match self.ctx.versions.comparing(&column.scope.table) {
+            Comparing::Whole => Ok(false),
+            Comparing::Tags => Ok(true),
+            Comparing::Unknown => Err(why::versions_unknown(column, clause)),
+        }
+    }
+
+    /// The searchable column of a value whose equal values may have different stored forms now.
+    pub fn mixed<'v>(&self, value: &'v Value) -> Option<&'v Arc<ProtectedColumn>> {
+        let whole = |column: &ProtectedColumn| self.ctx.versions.comparing(&column.scope.table) == Comparing::Whole;
+        value.sealed().filter(|column| column.searchable() && !whole(column))
+    }
+
+    /// Refuses what compares whole values of `column`, while several versions of its key are live.
+    pub fn whole_only(&self, column: Option<&Arc<ProtectedColumn>>, clause: &str) -> Result<(), Refusal> {
+        match column {
+            Some(column) if column.searchable() && self.by_tags(column, clause)? => Err(why::rotating(column, clause)),
+            _ => Ok(()),
         }
     }
 
@@ -219,7 +246,7 @@ fn same_pieces(a: &[Piece], b: &[Piece]) -> bool {
     a.len() == b.len()
         && a.iter().zip(b).all(|(a, b)| match (a, b) {
             (Piece::Text(a), Piece::Text(b)) => a == b,
-            (Piece::Seal(a), Piece::Seal(b)) => super::value::same_column(&a.column, &b.column),
+            (Piece::Seal(a), Piece::Seal(b)) => super::value::same_column(&a.column, &b.column) && a.form == b.form,
             _ => false,
         })
 }

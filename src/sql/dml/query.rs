@@ -195,6 +195,11 @@ impl Planner<'_> {
         if !keeps_all && let Some(column) = left.first_unsearchable().or(right.first_unsearchable()) {
             return Err(why::grouping(column, "a set operation that removes duplicates"));
         }
+        if !keeps_all {
+            for column in left.columns.iter().chain(&right.columns).filter_map(|c| c.value.sealed()) {
+                self.whole_only(Some(column), "a set operation that removes duplicates")?;
+            }
+        }
         if left.unknown || right.unknown {
             return Err(why::unknown_star(&column));
         }
@@ -271,9 +276,15 @@ impl Planner<'_> {
             Some(Distinct::On(_)) => return Err(why::not_understood("DISTINCT ON")),
         };
         let origins = self.origins(projection, &scope, &outputs);
-        if distinct && let Some(column) = first_undetermined(&scope, outputs.columns.iter().map(|c| &c.value), &origins)
+        if distinct
+            && let Some(column) =
+                first_undetermined(&scope, outputs.columns.iter().map(|c| c.value.unsearchable()), &origins)
         {
             return Err(why::grouping(&column, "DISTINCT"));
+        }
+        if distinct {
+            let mixed = first_undetermined(&scope, outputs.columns.iter().map(|c| self.mixed(&c.value)), &origins);
+            self.whole_only(mixed.as_ref(), "DISTINCT")?;
         }
         let grouped = self.group_by(group_by, &scope, &outputs, &origins, outer)?;
         {
@@ -407,10 +418,12 @@ impl Planner<'_> {
             true => Vec::new(),
             false => items.iter().map(|item| self.group_origin(item, scope, outputs, origins)).collect(),
         };
-        if let Some(column) = first_undetermined(scope, values.iter(), &origins) {
+        if let Some(column) = first_undetermined(scope, values.iter().map(Value::unsearchable), &origins) {
             let span = values.iter().position(Value::is_random).and_then(|at| self.expr_span(items.get(at)?));
             return Err(why::at(why::grouping(&column, "GROUP BY"), span));
         }
+        let mixed = first_undetermined(scope, values.iter().map(|value| self.mixed(value)), &origins);
+        self.whole_only(mixed.as_ref(), "GROUP BY")?;
         Ok(!exprs.is_empty())
     }
 

@@ -73,6 +73,7 @@ impl Planner<'_> {
                         _ => return Err(why::not_understood("a qualified name in USING")),
                     }
                 }
+                self.common_columns(&left, &right, &names, "USING")?;
                 merge_columns(left, right, &names, is_right, "USING")
             }
             JoinConstraint::Natural => {
@@ -95,6 +96,7 @@ impl Planner<'_> {
                             })
                         })
                         .collect();
+                self.common_columns(&left, &right, &names, "NATURAL JOIN")?;
                 merge_columns(left, right, &names, is_right, "NATURAL JOIN")
             }
         }
@@ -316,6 +318,15 @@ pub(super) fn derived(name: String, outputs: &Outputs, names: &[String]) -> Resu
         }
     }
     Ok(Relation { name, schema: String::new(), columns, table: None, view: false, open })
+}
+
+impl Planner<'_> {
+    /// Columns that a join compares without naming them in the text, where nothing can be rewritten.
+    fn common_columns(&self, left: &Scope, right: &Scope, names: &[String], clause: &str) -> Result<(), Refusal> {
+        let common = |v: &&Visible| v.column.name.as_deref().is_some_and(|n| names.iter().any(|m| same_name(m, n)));
+        let mut columns = left.visible.iter().chain(&right.visible).filter(common);
+        columns.try_for_each(|v| self.whole_only(v.column.value.sealed(), clause))
+    }
 }
 
 /// A join whose sides have columns in common: those come first, once, then the rest of each side.

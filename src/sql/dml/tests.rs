@@ -2,6 +2,7 @@
 
 use super::{DmlError, DmlPlan, plan};
 use crate::catalog::Physical;
+use crate::seal::versions::Form;
 use crate::sql::lex::{LexMode, lex, statements};
 use crate::sql::testing::{context, snapshot};
 use crate::sql::{Charset, Context, NullPolicy, ParamRole, Piece, Protocol, RefusalCode as Code, ResultRoles, SqlMode};
@@ -9,6 +10,7 @@ use crate::sql::{Charset, Context, NullPolicy, ParamRole, Piece, Protocol, Refus
 mod accepted;
 mod queries;
 mod refused;
+mod rotating;
 mod searching;
 
 fn plan_in(sql: &[u8], ctx: &Context<'_>) -> Result<DmlPlan, DmlError> {
@@ -18,7 +20,7 @@ fn plan_in(sql: &[u8], ctx: &Context<'_>) -> Result<DmlPlan, DmlError> {
     plan(&found[0], ctx)
 }
 
-/// The text with `<column:value:row>` for each sealed value.
+/// The text with `<column:value:row>` for each sealed value, and its form if it is not the whole.
 fn spliced(sql: &[u8], plan: &DmlPlan) -> String {
     let mut out = Vec::new();
     let mut at = 0;
@@ -32,7 +34,8 @@ fn spliced(sql: &[u8], plan: &DmlPlan) -> String {
                         Physical::Text => String::from_utf8(s.value.expose().to_vec()).unwrap(),
                         Physical::Binary => s.value.expose().iter().map(|b| format!("{b:02x}")).collect(),
                     };
-                    out.extend_from_slice(format!("<{}:{}:{}>", s.column.name, value, s.row).as_bytes());
+                    let form = if s.form == Form::Whole { String::new() } else { format!(":{:?}", s.form) };
+                    out.extend_from_slice(format!("<{}:{}:{}{form}>", s.column.name, value, s.row).as_bytes());
                 }
             }
         }

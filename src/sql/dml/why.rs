@@ -44,6 +44,14 @@ pub(super) fn compared_with(column: &ProtectedColumn, what: &str) -> Refusal {
     refuse(Code::ComparedWith, message)
 }
 
+pub(super) fn rotating(column: &ProtectedColumn, clause: &str) -> Refusal {
+    over(Code::Rotating, clause, column)
+}
+
+pub(super) fn versions_unknown(column: &ProtectedColumn, clause: &str) -> Refusal {
+    over(Code::VersionsUnknown, clause, column)
+}
+
 pub(super) fn compared_columns(column: &ProtectedColumn, other: &ProtectedColumn) -> Refusal {
     let what = format!("protected column {}.{}, whose values are sealed with another key", other.table, other.name);
     compared_with(column, &what)

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::lexing::MARIADB;
 use crate::catalog::{Physical, ProtectedColumn};
 use crate::seal::Plaintext;
+use crate::seal::versions::Form;
 use crate::sql::splice::{SpliceError, sealed_literals, splice};
 use crate::sql::testing::snapshot;
 use crate::sql::{Edit, Piece, SealedLiteral};
@@ -15,7 +16,10 @@ fn column(physical: Physical) -> Arc<ProtectedColumn> {
 
 fn seal(span: std::ops::Range<usize>, physical: Physical) -> Edit {
     let value = Plaintext::new(b"plain".to_vec());
-    Edit { span, pieces: vec![Piece::Seal(SealedLiteral { column: column(physical), value, row: 1 })] }
+    Edit {
+        span,
+        pieces: vec![Piece::Seal(SealedLiteral { column: column(physical), value, form: Form::Whole, row: 1 })],
+    }
 }
 
 fn done(text: &str, edits: &[Edit], sealed: &[&[u8]]) -> Result<String, SpliceError> {
