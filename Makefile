@@ -1,5 +1,5 @@
 # `make demo` shows what Sealwire does; `make test` proves it. `make` alone lists everything.
-.PHONY: help demo test lint lint-deploy bench fuzz canary servers-start servers-stop clients fips
+.PHONY: help demo test lint lint-deploy bench fuzz canary servers-start servers-stop clients goal fips
 
 SHELL := /bin/bash
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -40,6 +40,9 @@ canary: ## the leak oracle: a corpus of statements on protected tables against a
 
 fips: ## build with the FIPS module of AWS-LC and run the unit tests of sealing and keys; needs minutes at first
 	tests/support/fips.sh
+
+goal: ## what share of the statements of Django, Laravel, WordPress and plain CRUD would be refused
+	tests/goal/run.sh
 
 clients: ## other people's drivers, directly and through the proxy, compared; ARGS="--server mysql php" runs some
 	tests/clients/run.sh $(ARGS)
