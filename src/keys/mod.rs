@@ -15,6 +15,7 @@ mod plaintexts;
 pub mod provider;
 pub mod providers;
 mod report;
+mod seals;
 mod store;
 #[cfg(test)]
 mod tests;

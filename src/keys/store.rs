@@ -12,8 +12,8 @@ use mysql_async::{Conn, Row, Transaction, TxOpts, Value};
 
 use super::context::EncryptionContext;
 use super::error::KeyError;
-use super::vault::{PURPOSE_DATA, PURPOSE_SEARCH, STATE_RETIRED, STATE_SHREDDED, VaultRow};
-use crate::config::{TableName, seals_table};
+use super::vault::{PURPOSE_SEARCH, VaultRow};
+use crate::config::TableName;
 use crate::control::Control;
 use crate::seal::GUARD_PATTERN;
 
@@ -64,58 +64,6 @@ impl Store {
                 found.sort_by_key(|row| std::cmp::Reverse(row.version));
                 Ok(found)
             }
-        }
-    }
-
-    /// Scope and id of every data key that values may be sealed with.
-    pub async fn live(&self) -> Result<Vec<(String, u32)>, KeyError> {
-        match self {
-            Self::Sql { control, table, .. } => {
-                let sql = format!(
-                    "SELECT scope, id FROM {} WHERE purpose = '{PURPOSE_DATA}' \
-                     AND state NOT IN ('{STATE_RETIRED}', '{STATE_SHREDDED}')",
-                    quoted(table)
-                );
-                let mut conn = connection(control).await?;
-                match conn.query(sql).await {
-                    Ok(rows) => Ok(rows),
-                    Err(error) if missing(&error) => Ok(Vec::new()),
-                    Err(error) => Err(failure(error)),
-                }
-            }
-            #[cfg(test)]
-            Self::Memory(rows) => {
-                let live = |row: &&VaultRow| {
-                    row.purpose == PURPOSE_DATA && row.state != STATE_RETIRED && row.state != STATE_SHREDDED
-                };
-                Ok(rows.lock().unwrap().iter().filter(live).map(|row| (row.scope.clone(), row.id)).collect())
-            }
-        }
-    }
-
-    /// A unique key or foreign key over one of `columns` of `table`, which compares whole values.
-    pub async fn key_over(&self, table: &TableName, columns: &[String]) -> Result<Option<String>, KeyError> {
-        match self {
-            Self::Sql { data, .. } => {
-                let mut conn = connection(data).await?;
-                let sql = "SELECT LOWER(COLUMN_NAME), CONCAT('the unique key ', INDEX_NAME) \
-                           FROM information_schema.STATISTICS \
-                           WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 AND COLUMN_NAME IS NOT NULL \
-                           UNION ALL SELECT LOWER(COLUMN_NAME), CONCAT('the foreign key ', CONSTRAINT_NAME) \
-                           FROM information_schema.KEY_COLUMN_USAGE \
-                           WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND REFERENCED_TABLE_NAME IS NOT NULL \
-                           UNION ALL SELECT LOWER(REFERENCED_COLUMN_NAME), \
-                           CONCAT('the foreign key ', CONSTRAINT_NAME, ' of ', TABLE_NAME) \
-                           FROM information_schema.KEY_COLUMN_USAGE \
-                           WHERE REFERENCED_TABLE_SCHEMA = ? AND REFERENCED_TABLE_NAME = ?";
-                let (schema, name) = (&table.schema, &table.table);
-                let found: Vec<(String, String)> =
-                    conn.exec(sql, (schema, name, schema, name, schema, name)).await.map_err(failure)?;
-                let over = |column: &str| columns.iter().any(|c| c.to_lowercase() == column);
-                Ok(found.into_iter().find(|(column, _)| over(column)).map(|(_, key)| key))
-            }
-            #[cfg(test)]
-            Self::Memory(_) => Ok(None),
         }
     }
 
@@ -287,50 +235,6 @@ impl Store {
         }
     }
 
-    /// Reserves `block` seals of the data key `id`, behind the `known` that were reserved before: what all proxies
-    /// have reserved now, or `None` where that would be more than `most`. One statement, so that no two get the
-    /// same.
-    pub async fn reserve_seals(&self, id: u32, known: u64, block: u64, most: u64) -> Result<Option<u64>, KeyError> {
-        match self {
-            Self::Sql { control, table, .. } => {
-                let mut conn = connection(control).await?;
-                let table = quoted(&seals_table(table));
-                let update = format!(
-                    "UPDATE {table} SET reserved = LAST_INSERT_ID(GREATEST(reserved, ?) + ?) \
-                     WHERE id = ? AND GREATEST(reserved, ?) <= ?"
-                );
-                let values = (known, block, id, known, most.saturating_sub(block));
-                match conn.exec_drop(&update, values).await {
-                    Ok(()) if conn.affected_rows() == 1 => return Ok(conn.last_insert_id()),
-                    Ok(()) => {}
-                    // A vault that never counted.
-                    Err(error) if missing(&error) => {
-                        conn.query_drop(seals_definition(&table)).await.map_err(failure)?;
-                    }
-                    Err(error) => return Err(failure(error)),
-                }
-                // Spent, or this is the first.
-                conn.exec_drop(format!("INSERT IGNORE INTO {table} (id, reserved) VALUES (?, 0)"), (id,))
-                    .await
-                    .map_err(failure)?;
-                conn.exec_drop(&update, values).await.map_err(failure)?;
-                Ok(if conn.affected_rows() == 1 { conn.last_insert_id() } else { None })
-            }
-            #[cfg(test)]
-            Self::Memory(rows) => {
-                let _together = rows.lock().unwrap();
-                let mut counts = SEALS.lock().unwrap();
-                let reserved = counts.entry(id).or_insert(0);
-                *reserved = known.max(*reserved);
-                if *reserved > most.saturating_sub(block) {
-                    return Ok(None);
-                }
-                *reserved += block;
-                Ok(Some(*reserved))
-            }
-        }
-    }
-
     /// Whether one of `columns` of `table` holds a value that looks sealed, and needs a key of `purpose` to
     /// be. Reads the whole table when none does.
     pub async fn holds_sealed(&self, table: &TableName, columns: &[String], purpose: &str) -> Result<bool, KeyError> {
@@ -372,19 +276,6 @@ impl Pending {
         }
         .map(|()| tracing::debug!(id, "data key committed"))
     }
-}
-
-/// The vault in memory's counts; ids are random.
-#[cfg(test)]
-pub static SEALS: Mutex<BTreeMap<u32, u64>> = Mutex::new(BTreeMap::new());
-
-fn seals_definition(table: &str) -> String {
-    format!(
-        "CREATE TABLE IF NOT EXISTS {table} (
-  id INT UNSIGNED NOT NULL PRIMARY KEY,
-  reserved BIGINT UNSIGNED NOT NULL
-) ENGINE=InnoDB COMMENT='How many values each data key of Sealwire may have sealed with AES-256-GCM'"
-    )
 }
 
 fn table_definition(table: &TableName) -> String {

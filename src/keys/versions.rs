@@ -6,10 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use mysql_async::prelude::Queryable;
 
 use super::cache::{millis, now};
+use super::error::KeyError;
+use super::store::{Store, connection, failure, missing, quoted};
+#[cfg(test)]
+use super::vault::VaultRow;
+use super::vault::{PURPOSE_DATA, STATE_RETIRED, STATE_SHREDDED};
 use super::{Inner, Keys};
-use crate::config::{Provider, Search};
+use crate::config::{Provider, Search, TableName};
 use crate::seal::versions::KeyVersions;
 
 /// The picture is taken anew after this part of the time-to-live, and of no use after that.
@@ -83,6 +89,60 @@ impl Inner {
                 }
                 self.seen(USABLE).unwrap_or_else(|| Arc::new(KeyVersions::unknown()))
             }
+        }
+    }
+}
+
+impl Store {
+    /// Scope and id of every data key that values may be sealed with.
+    pub async fn live(&self) -> Result<Vec<(String, u32)>, KeyError> {
+        match self {
+            Self::Sql { control, table, .. } => {
+                let sql = format!(
+                    "SELECT scope, id FROM {} WHERE purpose = '{PURPOSE_DATA}' \
+                     AND state NOT IN ('{STATE_RETIRED}', '{STATE_SHREDDED}')",
+                    quoted(table)
+                );
+                let mut conn = connection(control).await?;
+                match conn.query(sql).await {
+                    Ok(rows) => Ok(rows),
+                    Err(error) if missing(&error) => Ok(Vec::new()),
+                    Err(error) => Err(failure(error)),
+                }
+            }
+            #[cfg(test)]
+            Self::Memory(rows) => {
+                let live = |row: &&VaultRow| {
+                    row.purpose == PURPOSE_DATA && row.state != STATE_RETIRED && row.state != STATE_SHREDDED
+                };
+                Ok(rows.lock().unwrap().iter().filter(live).map(|row| (row.scope.clone(), row.id)).collect())
+            }
+        }
+    }
+
+    /// A unique key or foreign key over one of `columns` of `table`, which compares whole values.
+    pub async fn key_over(&self, table: &TableName, columns: &[String]) -> Result<Option<String>, KeyError> {
+        match self {
+            Self::Sql { data, .. } => {
+                let mut conn = connection(data).await?;
+                let sql = "SELECT LOWER(COLUMN_NAME), CONCAT('the unique key ', INDEX_NAME) \
+                           FROM information_schema.STATISTICS \
+                           WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 AND COLUMN_NAME IS NOT NULL \
+                           UNION ALL SELECT LOWER(COLUMN_NAME), CONCAT('the foreign key ', CONSTRAINT_NAME) \
+                           FROM information_schema.KEY_COLUMN_USAGE \
+                           WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND REFERENCED_TABLE_NAME IS NOT NULL \
+                           UNION ALL SELECT LOWER(REFERENCED_COLUMN_NAME), \
+                           CONCAT('the foreign key ', CONSTRAINT_NAME, ' of ', TABLE_NAME) \
+                           FROM information_schema.KEY_COLUMN_USAGE \
+                           WHERE REFERENCED_TABLE_SCHEMA = ? AND REFERENCED_TABLE_NAME = ?";
+                let (schema, name) = (&table.schema, &table.table);
+                let found: Vec<(String, String)> =
+                    conn.exec(sql, (schema, name, schema, name, schema, name)).await.map_err(failure)?;
+                let over = |column: &str| columns.iter().any(|c| c.to_lowercase() == column);
+                Ok(found.into_iter().find(|(column, _)| over(column)).map(|(_, key)| key))
+            }
+            #[cfg(test)]
+            Self::Memory(_) => Ok(None),
         }
     }
 }

@@ -70,7 +70,8 @@ impl Scene {
     }
 }
 
-async fn code(app: &mut mysql_async::Conn, statement: &str) -> String {
+/// `ok`, or the code of the refusal.
+pub async fn code(app: &mut mysql_async::Conn, statement: &str) -> String {
     match answer(app, statement).await {
         Answer::Error { message, .. } => {
             let at = message.find("SW-").unwrap_or_else(|| panic!("{message}"));

@@ -7,8 +7,9 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 
+use crate::keylife::code;
 use crate::on_every_server;
-use crate::support::{Answer, Backend, Proxy, ProxyBuilder, Schema, answer, text_rows};
+use crate::support::{Backend, Proxy, ProxyBuilder, Schema, text_rows};
 
 /// `users`: `tax` is text and `photo` bytes, both searchable and indexed; `twin` is what `tax` is, in the clear.
 struct Scene {
@@ -69,17 +70,6 @@ async fn insert(app: &mut Conn, value: &str) {
     app.query_drop(format!("INSERT INTO users (twin, tax, photo) VALUES ('{value}', '{value}', '{value}')"))
         .await
         .unwrap();
-}
-
-async fn code(app: &mut Conn, statement: &str) -> String {
-    match answer(app, statement).await {
-        Answer::Error { message, .. } => {
-            let at = message.find("SW-").unwrap_or_else(|| panic!("{message}"));
-            message[at..at + 7].to_owned()
-        }
-        Answer::Broken(error) => panic!("{error}"),
-        _ => "ok".into(),
-    }
 }
 
 /// Conditions over `{c}`, which is `twin` in the clear or protected.
@@ -181,8 +171,6 @@ on_every_server! {
             let error = two.exec_first::<u64, _, _>(statement, values).await.unwrap_err();
             assert!(error.to_string().contains("SW-1704"), "{error}");
         }
-        let again = proxies[1].connect().await.prep(count).await;
-        drop(again.unwrap());
         let mut fresh = proxies[1].connect().await;
         assert_eq!(fresh.exec_first::<u64, _, _>(count, ("a",)).await.unwrap(), Some(written));
         let list = "SELECT COUNT(*) FROM users WHERE tax IN (?, ?) AND NOT photo <=> ? AND (id > ?, photo) IN ((TRUE, ?))";
