@@ -5,6 +5,7 @@ mod packets;
 mod parsing;
 mod side_doors;
 mod splicing;
+mod upstream;
 
 use super::testing::{context, snapshot};
 use super::{Context, Outcome, Pass, RefusalCode, analyse};

@@ -17,25 +17,27 @@ fn parsed(sql: &str) -> Parsed {
 }
 
 /// The tree's grouping, with parentheses around every operation.
-fn grouped(expression: &str, mode: LexMode) -> String {
-    fn show(e: &Expr) -> String {
-        match e {
-            Expr::BinaryOp { left, op, right } => format!("({} {op} {})", show(left), show(right)),
-            Expr::UnaryOp { op, expr } => format!("({op:?} {})", show(expr)),
-            Expr::Prefixed { prefix, value } => format!("({prefix} {})", show(value)),
-            Expr::Like { expr, pattern, .. } => format!("({} LIKE {})", show(expr), show(pattern)),
-            Expr::RLike { expr, pattern, .. } => format!("({} REGEXP {})", show(expr), show(pattern)),
-            Expr::IsNull(e) => format!("({} IS NULL)", show(e)),
-            Expr::InList { expr, .. } => format!("({} IN)", show(expr)),
-            Expr::Between { expr, low, high, .. } => format!("({} BETWEEN {} {})", show(expr), show(low), show(high)),
-            other => other.to_string(),
-        }
+pub(super) fn shown(e: &Expr) -> String {
+    match e {
+        Expr::BinaryOp { left, op, right } => format!("({} {op} {})", shown(left), shown(right)),
+        Expr::UnaryOp { op, expr } => format!("({op:?} {})", shown(expr)),
+        Expr::Prefixed { prefix, value } => format!("({prefix} {})", shown(value)),
+        Expr::Cast { expr, .. } => format!("(BINARY {})", shown(expr)),
+        Expr::Like { expr, pattern, .. } => format!("({} LIKE {})", shown(expr), shown(pattern)),
+        Expr::RLike { expr, pattern, .. } => format!("({} REGEXP {})", shown(expr), shown(pattern)),
+        Expr::IsNull(e) => format!("({} IS NULL)", shown(e)),
+        Expr::InList { expr, .. } => format!("({} IN)", shown(expr)),
+        Expr::Between { expr, low, high, .. } => format!("({} BETWEEN {} {})", shown(expr), shown(low), shown(high)),
+        other => other.to_string(),
     }
+}
+
+fn grouped(expression: &str, mode: LexMode) -> String {
     struct First(Option<String>);
     impl Visitor for First {
         type Break = ();
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            self.0 = Some(show(expr));
+            self.0 = Some(shown(expr));
             ControlFlow::Break(())
         }
     }
