@@ -166,7 +166,10 @@ impl Keys {
 
     /// Whether the vault's rows must be looked up on the very server that values go to.
     pub fn compares_servers(&self) -> bool {
-        !self.inner.config.backend.multi_primary && self.inner.config.vault_server.is_none()
+        let config = &self.inner.config;
+        config.kms.provider != crate::config::Provider::None
+            && !config.backend.multi_primary
+            && config.vault_server.is_none()
     }
 
     /// What one result remembers of its values.
