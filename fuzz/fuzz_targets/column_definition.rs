@@ -5,7 +5,12 @@ use libfuzzer_sys::fuzz_target;
 use sealwire::wire::column::ColumnDefinition;
 
 fuzz_target!(|data: &[u8]| {
-    if let Ok(column) = ColumnDefinition::parse(data) {
-        assert!(column.name.len() + column.org_name.len() + column.table.len() <= data.len());
+    for extended in [false, true] {
+        if let Ok(column) = ColumnDefinition::parse(data, extended) {
+            let names = column.name.len() + column.org_name.len() + column.table.len();
+            assert!(names + column.extended.unwrap_or_default().len() <= data.len());
+            let restored = column.restored(column.fixed(), column.extended.unwrap_or_default());
+            assert_eq!(ColumnDefinition::parse(&restored, extended).as_ref(), Ok(&column));
+        }
     }
 });

@@ -7,7 +7,7 @@ use sealwire::wire::handshake::Greeting;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(greeting) = Greeting::parse(data.to_vec()) else { return };
-    let edited = greeting.with_capabilities(greeting.capabilities & PASSED);
+    let edited = greeting.with_capabilities(greeting.capabilities & PASSED, greeting.extended_capabilities);
     assert_eq!(edited.len(), data.len());
     let again = Greeting::parse(edited).expect("an edited greeting is a greeting");
     assert_eq!(again.capabilities, greeting.capabilities & PASSED);

@@ -32,6 +32,8 @@ pub struct Session {
     pub(super) server: Leg,
     pub(super) client_capabilities: u32,
     pub(super) server_capabilities: u32,
+    /// MariaDB's, the same on both legs.
+    pub(super) extended_capabilities: u32,
     pub(super) state: SessionState,
     pub(super) multi_statements: bool,
     pub(super) statements: Statements,
@@ -81,6 +83,7 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
         mut server,
         client_capabilities,
         server_capabilities,
+        extended_capabilities,
         compression,
         scramble,
         auth_plugin,
@@ -99,6 +102,7 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
                 server,
                 client_capabilities,
                 server_capabilities,
+                extended_capabilities,
                 state: SessionState {
                     schema: schema.map(|name| String::from_utf8_lossy(&name).into_owned()),
                     ..SessionState::default()

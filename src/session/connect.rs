@@ -18,7 +18,7 @@ use super::stream::{Socket, Stream};
 use crate::config::{BackendAddress, BackendTlsMode, ClientTlsMode, Compression};
 use crate::sql::RefusalCode;
 use crate::wire::capability::{
-    CLIENT_COMPRESS, CLIENT_SESSION_TRACK, CLIENT_SSL, CLIENT_ZSTD_COMPRESSION_ALGORITHM, PASSED,
+    CLIENT_COMPRESS, CLIENT_SESSION_TRACK, CLIENT_SSL, CLIENT_ZSTD_COMPRESSION_ALGORITHM, PASSED, PASSED_EXTENDED,
 };
 use crate::wire::compress::Algorithm;
 use crate::wire::handshake::{Greeting, HandshakeResponse};
@@ -35,6 +35,8 @@ pub struct Connected {
     /// What the client asked for, of what it was offered.
     pub client_capabilities: u32,
     pub server_capabilities: u32,
+    /// MariaDB's, the same on both legs.
+    pub extended_capabilities: u32,
     /// On the client's leg, from the packet after the login's OK.
     pub compression: Option<Algorithm>,
     pub scramble: Vec<u8>,
@@ -68,14 +70,17 @@ pub async fn connect(shared: &Shared, mut client: Socket) -> Result<Connected, S
     }
     let greeting = Greeting::parse(payload)?;
     let offered = greeting.capabilities & PASSED | compression_offered(shared.config.compression);
+    let extended_offered = greeting.extended_capabilities & PASSED_EXTENDED;
     let client_tls = shared.acceptor.is_some() && !client.stream.is_secure();
     client.sequence = 0;
-    client.put(&greeting.with_capabilities(if client_tls { offered | CLIENT_SSL } else { offered }));
+    let offered_with_tls = if client_tls { offered | CLIENT_SSL } else { offered };
+    client.put(&greeting.with_capabilities(offered_with_tls, extended_offered));
     client.flush().await?;
 
     let response = timeout(HANDSHAKE_TIMEOUT, read_response(shared, &mut client)).await;
     let response = response.map_err(|_| SessionError::Refused("no handshake response in time".into()))??;
     let client_capabilities = response.capabilities & offered;
+    let extended = response.extended_capabilities & extended_offered;
     if shared.config.tls.mode == ClientTlsMode::Required && !client.stream.is_secure() {
         let message = "connections using insecure transport are prohibited (`tls.mode: required`)";
         return refuse(&mut client, RefusalCode::TlsRequired, message.into()).await;
@@ -88,7 +93,7 @@ pub async fn connect(shared: &Shared, mut client: Socket) -> Result<Connected, S
     match (&shared.connector, wants_tls && !local) {
         (Some(connector), true) if has_tls => {
             server_capabilities |= CLIENT_SSL;
-            server.put(&response.ssl_request(server_capabilities));
+            server.put(&response.ssl_request(server_capabilities, extended));
             server.flush().await?;
             server = match start_tls(shared, connector, server).await {
                 Ok(server) => server,
@@ -107,8 +112,8 @@ pub async fn connect(shared: &Shared, mut client: Socket) -> Result<Connected, S
     let compression = compression_chosen(client_capabilities, response.zstd_level);
     let auth_plugin = response.auth_plugin.clone().unwrap_or_else(|| greeting.auth_plugin.clone());
     server.put(&match must_withhold(&auth_plugin, &client, &server) {
-        true => response.withheld(server_capabilities),
-        false => response.with_capabilities(server_capabilities),
+        true => response.withheld(server_capabilities, extended),
+        false => response.with_capabilities(server_capabilities, extended),
     });
     server.flush().await?;
     debug!(
@@ -123,6 +128,7 @@ pub async fn connect(shared: &Shared, mut client: Socket) -> Result<Connected, S
         server,
         client_capabilities,
         server_capabilities,
+        extended_capabilities: extended,
         compression,
         scramble: greeting.auth_plugin_data.clone(),
         auth_plugin,

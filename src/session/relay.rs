@@ -18,8 +18,8 @@ use crate::sql::load_data::LoadPlan;
 use crate::sql::{RefusalCode, ResultColumn, ResultRoles};
 use crate::wire::Malformed;
 use crate::wire::binary::{self, Place};
-use crate::wire::capability::{CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK};
-use crate::wire::column::{ColumnDefinition, with_fixed};
+use crate::wire::capability::{CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK, MARIADB_CLIENT_EXTENDED_METADATA};
+use crate::wire::column::ColumnDefinition;
 use crate::wire::command::Answer;
 use crate::wire::err::ErrPacket;
 use crate::wire::frame::{HEADER, Header, MAX_PAYLOAD};
@@ -225,21 +225,18 @@ impl Session {
 
     /// The definition that the client gets instead, if another.
     fn note_column(&mut self, relay: &mut Relay<'_>, payload: &[u8]) -> Result<Option<Vec<u8>>, SessionError> {
-        let definition = ColumnDefinition::parse(payload)?;
+        let extended = self.extended_capabilities & MARIADB_CLIENT_EXTENDED_METADATA != 0;
+        let definition = ColumnDefinition::parse(payload, extended)?;
         let index = relay.relayed.column_types.len();
         relay.relayed.column_types.push(definition.column_type);
         if let View::Fields { catalog } = relay.view {
-            return match logical_of(catalog, &definition) {
-                Some(logical) => {
-                    Ok(Some(with_fixed(payload, typed::restore(&logical, definition.fixed(), catalog.version.flavor))?))
-                }
-                None => Ok(None),
-            };
+            let logical = logical_of(catalog, &definition);
+            return Ok(logical.map(|logical| typed::restore(&logical, &definition, catalog.version.flavor)));
         }
         let Some(columns) = relay.roles().or_else(|| relay.prepared_roles()) else { return Ok(None) };
         let Some(column) = columns.get(index) else { return Ok(None) };
         if relay.roles().is_none() {
-            return restored(column, &definition, payload, self.shared.catalog.current().version.flavor);
+            return Ok(restored(column, &definition, self.shared.catalog.current().version.flavor));
         }
         if column.name.as_ref().is_some_and(|name| !same_name(name, definition.name)) {
             self.abort_stale(relay);
@@ -251,7 +248,7 @@ impl Session {
                 None => self.abort_stale(relay),
             }
         }
-        restored(column, &definition, payload, self.shared.catalog.current().version.flavor)
+        Ok(restored(column, &definition, self.shared.catalog.current().version.flavor))
     }
 
     /// The result is not what the plan says: the schema changed in between.
@@ -371,14 +368,9 @@ impl<'a> Relay<'a> {
 }
 
 /// The definition of a column whose type is declared, as the application is to see it.
-fn restored(
-    column: &ResultColumn,
-    definition: &ColumnDefinition<'_>,
-    payload: &[u8],
-    flavor: ServerFlavor,
-) -> Result<Option<Vec<u8>>, SessionError> {
-    let Some(logical) = column.open.as_ref().and_then(|open| open.logical.as_ref()) else { return Ok(None) };
-    Ok(Some(with_fixed(payload, typed::restore(logical, definition.fixed(), flavor))?))
+fn restored(column: &ResultColumn, definition: &ColumnDefinition<'_>, flavor: ServerFlavor) -> Option<Vec<u8>> {
+    let logical = column.open.as_ref()?.logical.as_ref()?;
+    Some(typed::restore(logical, definition, flavor))
 }
 
 /// The declared type of a base table's column.

@@ -18,6 +18,14 @@ pub const CLIENT_ZSTD_COMPRESSION_ALGORITHM: u32 = 1 << 26;
 pub const CLIENT_QUERY_ATTRIBUTES: u32 = 1 << 27;
 pub const MULTI_FACTOR_AUTHENTICATION: u32 = 1 << 28;
 
+/// One of MariaDB's extended capabilities, which are valid only without [`CLIENT_MYSQL`]: column definitions
+/// have a further field with the name of a data type or format.
+pub const MARIADB_CLIENT_EXTENDED_METADATA: u32 = 1 << 3;
+
+/// MariaDB's extended capabilities that pass when both sides have them. Missing, on purpose: PROGRESS, bulk
+/// operations and their results, and cached metadata, which leaves column definitions out.
+pub const PASSED_EXTENDED: u32 = MARIADB_CLIENT_EXTENDED_METADATA;
+
 /// Flags that pass between client and server when both have them. Missing from the list, on purpose:
 /// both compressions, OPTIONAL_RESULTSET_METADATA (it drops column definitions), and every bit without
 /// a name here.

@@ -1,18 +1,24 @@
 //! Column definitions.
 //!
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset_column_definition.html>
+//! and, with `MARIADB_CLIENT_EXTENDED_METADATA`,
+//! <https://mariadb.com/docs/server/reference/clientserver-protocol/4-server-response-packets/result-set-packets>
 
 use super::Malformed;
 use super::reader::Reader;
+use super::reader::{put_lenenc, put_lenenc_bytes};
 
 /// `Protocol::ColumnDefinition41`, borrowed from its packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnDefinition<'a> {
+    catalog: &'a [u8],
     pub schema: &'a [u8],
     pub table: &'a [u8],
     pub org_table: &'a [u8],
     pub name: &'a [u8],
     pub org_name: &'a [u8],
+    /// With MariaDB's extended metadata: entries of a kind, one byte, and a length-encoded text.
+    pub extended: Option<&'a [u8]>,
     /// Collation id.
     pub character_set: u16,
     /// Maximum length in bytes.
@@ -20,31 +26,48 @@ pub struct ColumnDefinition<'a> {
     pub column_type: u8,
     pub flags: u16,
     pub decimals: u8,
+    /// What follows in the part of fixed length.
+    padding: &'a [u8],
+    /// A default value, in the answer to COM_FIELD_LIST.
+    tail: &'a [u8],
 }
 
 impl<'a> ColumnDefinition<'a> {
-    pub fn parse(payload: &'a [u8]) -> Result<Self, Malformed> {
+    /// `extended`: MariaDB's extended metadata are agreed on.
+    pub fn parse(payload: &'a [u8], extended: bool) -> Result<Self, Malformed> {
         const WHAT: &str = "column definition";
         let mut reader = Reader::new(payload);
-        reader.lenenc_bytes(WHAT)?; // catalog, always `def`
+        let catalog = reader.lenenc_bytes(WHAT)?; // always `def`
         let schema = reader.lenenc_bytes(WHAT)?;
         let table = reader.lenenc_bytes(WHAT)?;
         let org_table = reader.lenenc_bytes(WHAT)?;
         let name = reader.lenenc_bytes(WHAT)?;
         let org_name = reader.lenenc_bytes(WHAT)?;
+        let extended = if extended { Some(entries(reader.lenenc_bytes(WHAT)?)?) } else { None };
         let fixed = usize::try_from(reader.lenenc(WHAT)?).map_err(|_| Malformed(WHAT))?;
         let mut fixed = Reader::new(reader.bytes(fixed, WHAT)?);
-        Ok(Self {
-            schema,
-            table,
-            org_table,
-            name,
-            org_name,
+        let fields = Fixed {
             character_set: fixed.u16(WHAT)?,
             column_length: fixed.u32(WHAT)?,
             column_type: fixed.u8(WHAT)?,
             flags: fixed.u16(WHAT)?,
             decimals: fixed.u8(WHAT)?,
+        };
+        Ok(Self {
+            catalog,
+            schema,
+            table,
+            org_table,
+            name,
+            org_name,
+            extended,
+            character_set: fields.character_set,
+            column_length: fields.column_length,
+            column_type: fields.column_type,
+            flags: fields.flags,
+            decimals: fields.decimals,
+            padding: fixed.remaining(),
+            tail: reader.remaining(),
         })
     }
 }
@@ -71,26 +94,49 @@ impl ColumnDefinition<'_> {
             decimals: self.decimals,
         }
     }
+
+    /// The packet with another fixed part and, where there are any, other extended metadata; names and what
+    /// follows stay.
+    pub fn restored(&self, fixed: Fixed, extended: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for name in [self.catalog, self.schema, self.table, self.org_table, self.name, self.org_name] {
+            put_lenenc_bytes(&mut out, name);
+        }
+        if self.extended.is_some() {
+            put_lenenc_bytes(&mut out, extended);
+        }
+        put_lenenc(&mut out, FIXED + self.padding.len() as u64);
+        out.extend_from_slice(&fixed.character_set.to_le_bytes());
+        out.extend_from_slice(&fixed.column_length.to_le_bytes());
+        out.push(fixed.column_type);
+        out.extend_from_slice(&fixed.flags.to_le_bytes());
+        out.push(fixed.decimals);
+        out.extend_from_slice(self.padding);
+        out.extend_from_slice(self.tail);
+        out
+    }
 }
 
-/// The definition in `payload` with another fixed part; names and what follows stay.
-pub fn with_fixed(payload: &[u8], fixed: Fixed) -> Result<Vec<u8>, Malformed> {
-    const WHAT: &str = "column definition";
-    let mut reader = Reader::new(payload);
-    for _ in 0..6 {
+/// Bytes of the fields of [`Fixed`].
+const FIXED: u64 = 10;
+
+/// Kinds of entries in MariaDB's extended metadata.
+pub mod extended {
+    /// The name of a data type that has no code: `uuid`, `inet6`, `point`.
+    pub const TYPE_NAME: u8 = 0;
+    /// The format of a value that has another type: `json`.
+    pub const FORMAT_NAME: u8 = 1;
+}
+
+/// The field of extended metadata, once it is known to hold whole entries and nothing else.
+fn entries(field: &[u8]) -> Result<&[u8], Malformed> {
+    const WHAT: &str = "column definition: extended metadata";
+    let mut reader = Reader::new(field);
+    while !reader.is_empty() {
+        reader.u8(WHAT)?;
         reader.lenenc_bytes(WHAT)?;
     }
-    reader.lenenc(WHAT)?;
-    let start = reader.position();
-    let mut bytes = Vec::with_capacity(10);
-    bytes.extend_from_slice(&fixed.character_set.to_le_bytes());
-    bytes.extend_from_slice(&fixed.column_length.to_le_bytes());
-    bytes.push(fixed.column_type);
-    bytes.extend_from_slice(&fixed.flags.to_le_bytes());
-    bytes.push(fixed.decimals);
-    let mut out = payload.to_vec();
-    out.get_mut(start..start + bytes.len()).ok_or(Malformed(WHAT))?.copy_from_slice(&bytes);
-    Ok(out)
+    Ok(field)
 }
 
 /// Type codes (`enum_field_types`).

@@ -17,6 +17,8 @@ pub struct Greeting {
     extended: usize,
     /// As the server sent them.
     pub capabilities: u32,
+    /// MariaDB's; 0 from a server that says CLIENT_MYSQL.
+    pub extended_capabilities: u32,
     pub server_version: String,
     pub connection_id: u32,
     /// The scramble, 20 bytes with every plugin known.
@@ -44,7 +46,7 @@ impl Greeting {
         let data_length = usize::from(reader.u8("greeting: scramble length")?);
         reader.bytes(6, "greeting: reserved")?;
         let extended = reader.position();
-        reader.u32("greeting: extended capabilities")?;
+        let extended_capabilities = extended_of(capabilities, reader.u32("greeting: extended capabilities")?);
         if capabilities & CLIENT_PROTOCOL_41 == 0 || capabilities & CLIENT_SECURE_CONNECTION == 0 {
             return Err(Malformed("greeting: the server does not speak the 4.1 protocol"));
         }
@@ -60,6 +62,7 @@ impl Greeting {
             upper,
             extended,
             capabilities,
+            extended_capabilities,
             server_version,
             connection_id,
             auth_plugin_data: scramble,
@@ -68,14 +71,13 @@ impl Greeting {
         })
     }
 
-    /// The payload with `capabilities` in place of the server's own and MariaDB's extended ones cleared
-    /// (PROGRESS, bulk operations, cached and extended metadata are not spoken here).
-    pub fn with_capabilities(&self, capabilities: u32) -> Vec<u8> {
+    /// The payload with `capabilities` in place of the server's own and `extended` in place of MariaDB's.
+    pub fn with_capabilities(&self, capabilities: u32, extended: u32) -> Vec<u8> {
         let mut payload = self.payload.clone();
         let [a, b, c, d] = capabilities.to_le_bytes();
         patch(&mut payload, self.lower, &[a, b]);
         patch(&mut payload, self.upper, &[c, d]);
-        patch(&mut payload, self.extended, &[0; 4]);
+        patch(&mut payload, self.extended, &extended.to_le_bytes());
         payload
     }
 }
@@ -85,6 +87,8 @@ pub struct HandshakeResponse {
     payload: Vec<u8>,
     /// As the client sent them.
     pub capabilities: u32,
+    /// MariaDB's; 0 from a client that says CLIENT_MYSQL.
+    pub extended_capabilities: u32,
     /// Low byte of the collation id.
     pub collation: u8,
     pub user: Vec<u8>,
@@ -116,7 +120,8 @@ impl HandshakeResponse {
         }
         reader.u32("handshake response: maximum packet size")?;
         let collation = reader.u8("handshake response: character set")?;
-        reader.bytes(23, "handshake response: filler")?;
+        reader.bytes(19, "handshake response: filler")?;
+        let extended_capabilities = extended_of(capabilities, reader.u32("handshake response: extended capabilities")?);
         let user = reader.nul_terminated("handshake response: user")?.to_vec();
         let start = reader.position();
         if capabilities & CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA != 0 {
@@ -145,31 +150,42 @@ impl HandshakeResponse {
             true => payload.last().copied().filter(|level| (1..=22).contains(level)),
             false => None,
         };
-        Ok(Self { capabilities, collation, user, schema, auth_plugin, zstd_level, auth_field, plugin_field, payload })
+        Ok(Self {
+            capabilities,
+            extended_capabilities,
+            collation,
+            user,
+            schema,
+            auth_plugin,
+            zstd_level,
+            auth_field,
+            plugin_field,
+            payload,
+        })
     }
 
-    /// The payload with `capabilities` in place of the client's and MariaDB's extended ones cleared.
-    pub fn with_capabilities(&self, capabilities: u32) -> Vec<u8> {
-        self.finish(self.payload.clone(), capabilities)
+    /// The payload with `capabilities` in place of the client's and `extended` in place of MariaDB's.
+    pub fn with_capabilities(&self, capabilities: u32, extended: u32) -> Vec<u8> {
+        self.finish(self.payload.clone(), capabilities, extended)
     }
 
     /// As [`HandshakeResponse::with_capabilities`] without the answer to the scramble. See [`withhold`].
-    pub fn withheld(&self, capabilities: u32) -> Vec<u8> {
-        self.finish(withhold(&self.payload, &self.auth_field, self.plugin_field.as_ref()), capabilities)
+    pub fn withheld(&self, capabilities: u32, extended: u32) -> Vec<u8> {
+        self.finish(withhold(&self.payload, &self.auth_field, self.plugin_field.as_ref()), capabilities, extended)
     }
 
-    fn finish(&self, mut payload: Vec<u8>, capabilities: u32) -> Vec<u8> {
+    fn finish(&self, mut payload: Vec<u8>, capabilities: u32, extended: u32) -> Vec<u8> {
         if self.zstd_level.is_some() && capabilities & CLIENT_ZSTD_COMPRESSION_ALGORITHM == 0 {
             payload.pop();
         }
-        edit(&mut payload, capabilities);
+        edit(&mut payload, capabilities, extended);
         payload
     }
 
     /// The `SSLRequest` that precedes [`HandshakeResponse::with_capabilities`] on a TLS leg.
-    pub fn ssl_request(&self, capabilities: u32) -> Vec<u8> {
+    pub fn ssl_request(&self, capabilities: u32, extended: u32) -> Vec<u8> {
         let mut payload: Vec<u8> = self.payload.iter().copied().take(FIXED).collect();
-        edit(&mut payload, capabilities);
+        edit(&mut payload, capabilities, extended);
         payload
     }
 }
@@ -193,10 +209,15 @@ pub(super) fn withhold(payload: &[u8], auth_field: &Range<usize>, plugin_field: 
     out
 }
 
-fn edit(payload: &mut [u8], capabilities: u32) {
+/// The four bytes are filler where CLIENT_MYSQL is said.
+fn extended_of(capabilities: u32, bytes: u32) -> u32 {
+    if capabilities & CLIENT_MYSQL == 0 { bytes } else { 0 }
+}
+
+fn edit(payload: &mut [u8], capabilities: u32, extended: u32) {
     patch(payload, 0, &capabilities.to_le_bytes());
     if capabilities & CLIENT_MYSQL == 0 {
-        patch(payload, FIXED - 4, &[0; 4]);
+        patch(payload, FIXED - 4, &extended.to_le_bytes());
     }
 }
 
@@ -227,11 +248,12 @@ mod tests {
         assert_eq!(greeting.auth_plugin_data, b"abcdefghijklmnopqrst");
         assert_eq!(greeting.auth_plugin, b"mysql_native_password");
         assert_eq!(greeting.connection_id, 7);
-        let edited = greeting.with_capabilities(CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION);
+        let edited = greeting.with_capabilities(CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION, 1 << 3);
         assert_eq!(edited.len(), original.len());
         let again = Greeting::parse(edited).unwrap();
         assert_eq!(again.capabilities, CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION);
         assert_eq!(again.auth_plugin_data, greeting.auth_plugin_data);
+        assert_eq!((greeting.extended_capabilities, again.extended_capabilities), (0x1F, 1 << 3));
     }
 
     #[test]
@@ -253,10 +275,28 @@ mod tests {
         assert_eq!(response.user, b"app");
         assert_eq!(response.schema.as_deref(), Some(&b"shop"[..]));
         assert_eq!(response.auth_plugin.as_deref(), Some(&b"mysql_native_password"[..]));
-        let withheld = response.withheld(caps);
+        let withheld = response.withheld(caps, 0);
         assert!(withheld.ends_with(b"app\0\0shop\0sealwire\0"), "{withheld:?}");
-        assert_eq!(response.ssl_request(caps | CLIENT_SSL).len(), 32);
-        assert!(HandshakeResponse::is_ssl_request(&response.ssl_request(caps | CLIENT_SSL)));
+        assert_eq!(response.ssl_request(caps | CLIENT_SSL, 0).len(), 32);
+        assert!(HandshakeResponse::is_ssl_request(&response.ssl_request(caps | CLIENT_SSL, 0)));
+    }
+
+    #[test]
+    fn extended_capabilities_are_read_and_written_only_without_client_mysql() {
+        let mut p = (CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION).to_le_bytes().to_vec();
+        p.extend_from_slice(&[0, 0, 0, 1, 45]);
+        p.extend_from_slice(&[0; 19]);
+        p.extend_from_slice(&[0x3D, 0, 0, 0]);
+        p.extend_from_slice(b"app\0\x03xyz");
+        let response = HandshakeResponse::parse(p.clone()).unwrap();
+        assert_eq!(response.extended_capabilities, 0x3D);
+        let edited = response.with_capabilities(response.capabilities, 1 << 3);
+        assert_eq!((&edited[..28], &edited[28..32], &edited[32..]), (&p[..28], &[8, 0, 0, 0][..], &p[32..]));
+        assert_eq!(response.ssl_request(response.capabilities, 1 << 3), edited[..32]);
+        p[0] |= 1;
+        let response = HandshakeResponse::parse(p.clone()).unwrap();
+        assert_eq!(response.extended_capabilities, 0);
+        assert_eq!(response.with_capabilities(response.capabilities, 0), p);
     }
 
     #[test]
@@ -270,8 +310,8 @@ mod tests {
         p.push(7);
         let response = HandshakeResponse::parse(p.clone()).unwrap();
         assert_eq!(response.zstd_level, Some(7));
-        assert_eq!(response.with_capabilities(caps)[4..], without[4..]);
-        assert_eq!(response.with_capabilities(response.capabilities), p);
-        assert!(response.withheld(caps).ends_with(b"\0"));
+        assert_eq!(response.with_capabilities(caps, 0)[4..], without[4..]);
+        assert_eq!(response.with_capabilities(response.capabilities, 0), p);
+        assert!(response.withheld(caps, 0).ends_with(b"\0"));
     }
 }

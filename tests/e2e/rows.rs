@@ -5,7 +5,7 @@ use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
 use crate::support::raw::{Reply, definition};
-use crate::support::{Proxy, Raw, Schema, caps};
+use crate::support::{Account, Proxy, Raw, Schema, caps};
 
 const CURSOR_TYPE_READ_ONLY: u8 = 1;
 
@@ -113,15 +113,26 @@ fn assert_same(sealed: &(Vec<Vec<u8>>, Vec<Vec<u8>>), twin: &(Vec<Vec<u8>>, Vec<
     }
 }
 
+/// Capabilities that change how results are told; MariaDB's extended metadata name the types that have no code
+/// of their own.
+const FORMATS: [(u32, u32); 3] =
+    [(0, 0), (caps::DEPRECATE_EOF, 0), (caps::DEPRECATE_EOF, caps::MARIADB_EXTENDED_METADATA)];
+
+/// Through the proxy or directly.
+async fn log_in(proxy: Option<&Proxy>, schema: &Schema, (eof, extended): (u32, u32)) -> Raw {
+    let backend = &schema.backend;
+    let address = proxy.map_or((backend.host.as_str(), backend.port), |proxy| ("127.0.0.1", proxy.port));
+    let raw = Raw::login(address, Account::EMPTY, Some(&schema.name), caps::USUAL | eof, extended).await;
+    assert_eq!(raw.extended, if backend.is_mariadb() { extended } else { 0 });
+    raw
+}
+
 /// A row's text through the proxy and directly: the protected table and its twin.
 async fn compare(proxy: &Proxy, schema: &Schema, select: &str, cursor: bool) {
-    for eof in [0, caps::DEPRECATE_EOF] {
+    for format in FORMATS {
         let mut outcomes = Vec::new();
         for table in ["sealed", "twin"] {
-            let mut raw = match table {
-                "sealed" => Raw::through(proxy, schema, caps::USUAL | eof).await,
-                _ => Raw::directly(schema, caps::USUAL | eof).await,
-            };
+            let mut raw = log_in((table == "sealed").then_some(proxy), schema, format).await;
             let sql = select.replace("{t}", table);
             let text = told_of(&raw.one(&sql).await);
             let prepared = raw.prepare(&sql).await.unwrap();
@@ -226,12 +237,54 @@ on_every_server! {
         }
     }
 
+    async fn the_names_of_types_and_formats_are_those_of_a_plain_table(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        let named = if backend.is_mariadb() { "uuid uuid, inet6 inet6," } else { "" };
+        for (table, text, json) in [("twin", "text", "json"), ("sealed", "text", "longtext CHARACTER SET ascii")] {
+            let sql = format!("CREATE TABLE {table} (note {text}, doc {json}, {named} own json, place point, id int PRIMARY KEY)");
+            direct.query_drop(sql).await.unwrap();
+        }
+        let proxy = Proxy::builder(&schema).column("sealed", "note", "{}").column("sealed", "doc", "{ type: json }").start();
+        for (table, through) in [("sealed", Some(&proxy)), ("twin", None)] {
+            let mut raw = log_in(through, &schema, FORMATS[2]).await;
+            let named = if backend.is_mariadb() { "'123e4567-e89b-12d3-a456-426655440000', '::1'," } else { "" };
+            for id in 1..=3 {
+                let values = format!("('a note', '{{\"a\": {id}}}', {named} '[1, 2]', ST_GeomFromText('POINT(1 2)'), {id})");
+                raw.one(format!("INSERT INTO {table} VALUES {values}")).await.ok();
+            }
+            if backend.is_mariadb() {
+                // What the field holds, and that it is there: kind, length, text.
+                let columns = raw.one(format!("SELECT doc, own, uuid, place, note FROM {table}")).await.columns().to_vec();
+                let told: Vec<String> = columns.iter().map(|c| String::from_utf8_lossy(&definition(c).1).into_owned()).collect();
+                for (told, start) in told.iter().zip(["\x06\x01\x04json\x0c", "\x06\x01\x04json\x0c", "\x06\0\x04uuid\x0c", "\x07\0\x05point\x0c", "\0\x0c"]) {
+                    assert!(told.starts_with(start), "{table}: {told:?} and {start:?}");
+                }
+            }
+        }
+        for select in [
+            "SELECT * FROM {t} AS t ORDER BY id",
+            "SELECT doc AS a, own AS b, place, note FROM {t} AS t WHERE id > 1 ORDER BY id",
+            "SELECT t.doc, u.own FROM {t} AS t LEFT JOIN {t} AS u ON u.id = t.id + 1 ORDER BY t.id",
+            "SELECT id, JSON_EXTRACT(own, '$[0]') AS first, COALESCE(own, '[]') AS own FROM {t} AS t ORDER BY id",
+        ] {
+            compare(&proxy, &schema, select, true).await;
+        }
+        // MySQL tells a JSON column of a derived table in another character set than the same column without it.
+        if backend.is_mariadb() {
+            for derived in ["SELECT doc, own, id FROM {t}", "SELECT doc, own, id FROM {t} ORDER BY id LIMIT 2"] {
+                let select = format!("SELECT d.doc, d.own FROM ({derived}) AS d ORDER BY d.id");
+                compare(&proxy, &schema, &select, true).await;
+            }
+        }
+    }
+
     async fn the_columns_of_a_table_are_listed_as_declared(backend: Backend) {
         let schema = Schema::create(&backend).await;
         let proxy = tables(&schema).await;
-        for eof in [0, caps::DEPRECATE_EOF] {
-            let mut through = Raw::through(&proxy, &schema, caps::USUAL | eof).await;
-            let mut directly = Raw::directly(&schema, caps::USUAL | eof).await;
+        for format in FORMATS {
+            let mut through = log_in(Some(&proxy), &schema, format).await;
+            let mut directly = log_in(None, &schema, format).await;
             for wildcard in ["", "%", "p1%", "nothing"] {
                 let mut listed = Vec::new();
                 for (raw, table) in [(&mut through, "sealed"), (&mut directly, "twin")] {

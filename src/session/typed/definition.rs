@@ -3,7 +3,8 @@
 use crate::catalog::ServerFlavor;
 use crate::seal::types::LogicalType;
 use crate::sql::Charset;
-use crate::wire::column::{Fixed, types};
+use crate::wire::column::{ColumnDefinition, Fixed, extended, types};
+use crate::wire::reader::put_lenenc_bytes;
 
 mod flags {
     /// NOT_NULL, PRI_KEY, UNIQUE_KEY, MULTIPLE_KEY, NO_DEFAULT_VALUE and PART_KEY: the stored column's.
@@ -21,10 +22,20 @@ const BINARY_COLLATION: u16 = 63;
 /// `decimals` of a FLOAT or DOUBLE without a fixed number of them.
 const NOT_FIXED: u8 = 31;
 
-/// What a server says of a column of this type where it says `stored` of the column that holds the
-/// sealed values. The same on MariaDB 10.11, MariaDB 11.8 and MySQL 9.7, but for JSON, which is a LONGTEXT on
-/// MariaDB.
-pub fn restore(logical: &LogicalType, stored: Fixed, flavor: ServerFlavor) -> Fixed {
+/// The packet that a server sends of a column of this type where it sent `stored` of the column that holds the
+/// sealed values.
+pub fn restore(logical: &LogicalType, stored: &ColumnDefinition<'_>, flavor: ServerFlavor) -> Vec<u8> {
+    let mut metadata = Vec::new();
+    // The only one of the declared types that is not told from another by its code.
+    if *logical == LogicalType::Json {
+        metadata.push(extended::FORMAT_NAME);
+        put_lenenc_bytes(&mut metadata, b"json");
+    }
+    stored.restored(fixed(logical, stored.fixed(), flavor), &metadata)
+}
+
+/// The same on MariaDB 10.11, MariaDB 11.8 and MySQL 9.7, but for JSON, which is a LONGTEXT on MariaDB.
+fn fixed(logical: &LogicalType, stored: Fixed, flavor: ServerFlavor) -> Fixed {
     let unsigned = |unsigned: bool| if unsigned { flags::UNSIGNED } else { 0 };
     let fraction = |digits: u8| if digits == 0 { 0 } else { u32::from(digits) + 1 };
     let characters = u64::from(Charset::from_collation_id(stored.character_set).longest());
