@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what the proxy costs: point selects on an unprotected table directly, through HAProxy in TCP
 # mode and through Sealwire, in interleaved rounds of one run; reads and writes of a protected column;
-# processor time a query; memory. Reported, never asserted.
+# processor time a query; memory; what the analysis costs. Reported, never asserted.
 #
 #   ROUNDS=5 SECONDS_EACH=4 THREADS="1 8" CONNECTIONS=5000 benches/bench.sh
 set -euo pipefail
@@ -139,3 +139,5 @@ for mode in insert select; do
 done
 
 python3 benches/memory.py "$sealwire" "$sealwire_port" "$database" "$connections"
+
+python3 benches/analyse.py target/release/sealwire
