@@ -12,6 +12,7 @@ use crate::catalog::verify::{self, Finding, Severity};
 use crate::catalog::{self, Catalog, CatalogError, Column, ServerFlavor, Snapshot, Watched, Width};
 use crate::config::{BackendAddress, Config, KmsMode, Provider};
 use crate::control::Control;
+use crate::keys::providers::rights::{Excess, Right};
 use crate::keys::{KeyError, Keys, KeysReport};
 
 /// Checks everything and prints a report. [`Exit::Failed`] when something is wrong.
@@ -76,6 +77,10 @@ async fn look(config: &Arc<Config>, control: &Control) -> Result<(Arc<Snapshot>,
 async fn round_trip(config: &Arc<Config>, control: Control) -> Result<KeysReport, KeyError> {
     Keys::start(config, control)?.check().await
 }
+
+/// Why nobody should be able to wrap a key under the context of data keys.
+const KNOWN_KEY: &str = ": whoever can write the vault as well could make the proxy seal under a key that he knows";
+const REWRAPS: &str = ", which only the role that runs `keys rewrap` needs";
 
 struct Report {
     paint: Paint,
@@ -184,6 +189,9 @@ impl Report {
             let _ = write!(text, ": wrapped and unwrapped in {} ms", report.latency.as_millis().max(1));
         }
         self.step("KMS", Ok(text));
+        if let Some(excess) = &report.excess {
+            self.excess(excess);
+        }
         if report.modes.contains(&KmsMode::Envelope) {
             let text = match report.data_keys {
                 Some(keys) => {
@@ -196,6 +204,28 @@ impl Report {
                 BackendAddress::Unix(path) => format!(", on {}", path.display()),
             });
             self.step("key vault", Ok(text + &server));
+        }
+    }
+
+    /// What the role may do with KMS that it should not.
+    fn excess(&mut self, excess: &Excess) {
+        let all = [
+            ("kms:Encrypt", &excess.encrypt, KNOWN_KEY),
+            ("kms:GenerateDataKey", &excess.generate_data_key, KNOWN_KEY),
+            ("kms:ReEncryptFrom and kms:ReEncryptTo", &excess.re_encrypt, REWRAPS),
+        ];
+        if all.iter().all(|(_, right, _)| **right == Right::Denied) {
+            self.step("KMS rights", Ok("what the role does not need is denied to it".to_owned()));
+        }
+        let unknown: Vec<&str> =
+            all.iter().filter(|(_, right, _)| **right == Right::Unknown).map(|(action, ..)| *action).collect();
+        if !unknown.is_empty() {
+            let text = format!("KMS does not tell whether the role may call {} (no DryRun)", unknown.join(", "));
+            self.step("KMS rights", Ok(text));
+        }
+        for (action, _, why) in all.iter().filter(|(_, right, _)| **right == Right::Allowed) {
+            let message = format!("the role may call {action} under the context of data keys{why}");
+            self.finding(&note(Severity::Warning, &message, "deny it in the key's policy: docs/keys.md, deploy/"));
         }
     }
 

@@ -6,6 +6,7 @@ use super::Keys;
 use super::context::EncryptionContext;
 use super::error::KeyError;
 use super::provider::{KmsError, Provider};
+use super::providers::rights::Excess;
 use crate::config::KmsMode;
 use crate::seal::Plaintext;
 
@@ -23,6 +24,8 @@ pub struct KeysReport {
     pub latency: Duration,
     /// Data keys in the vault. `None`: there is no vault yet, or no column needs one.
     pub data_keys: Option<u64>,
+    /// What AWS KMS would let the role do though the proxy does not need it; `None` where no data keys are used.
+    pub excess: Option<Excess>,
 }
 
 /// How long the start waits for KMS to say what kind of key it has.
@@ -67,6 +70,7 @@ impl Keys {
                 modes: Vec::new(),
                 latency: Duration::ZERO,
                 data_keys: None,
+                excess: None,
             };
             if matches!(provider, Provider::None) {
                 return Ok(report);
@@ -82,7 +86,7 @@ impl Keys {
                 let Some((name, table)) = table else { continue };
                 let scope = table.sealed_as.as_ref().unwrap_or(name).to_string();
                 let started = Instant::now();
-                round_trip(provider, mode, &scope, &config.kms.encryption_context).await?;
+                round_trip(provider, mode, &scope, &config.kms.encryption_context, &mut report.excess).await?;
                 report.latency = report.latency.max(started.elapsed());
                 report.modes.push(mode);
             }
@@ -100,6 +104,7 @@ async fn round_trip(
     mode: KmsMode,
     table: &str,
     fixed: &std::collections::BTreeMap<String, String>,
+    excess: &mut Option<Excess>,
 ) -> Result<(), KmsError> {
     match mode {
         KmsMode::Envelope => {
@@ -107,6 +112,9 @@ async fn round_trip(
             let context = EncryptionContext::data_key(table, 0, fixed);
             let wrapped = provider.generate_data_key_without_plaintext(&context).await?;
             let key = provider.decrypt(&context, &wrapped.blob).await?;
+            if let Provider::Aws(aws) = provider {
+                *excess = Some(aws.excess(&context, &wrapped.blob).await?);
+            }
             if key.expose().len() == 32 { Ok(()) } else { Err(KmsError::InvalidCiphertext) }
         }
         KmsMode::Direct => {

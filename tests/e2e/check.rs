@@ -5,7 +5,8 @@ use std::process::{Command, Output};
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
-use crate::support::{Backend, Schema};
+use crate::support::stand_in::ACCESS_DENIED;
+use crate::support::{Backend, Kms, Proxy, Schema, StandIn, moto_key};
 
 /// Runs the command on a configuration for `tables`; the output, both streams, and the exit status.
 fn check(schema: &Schema, tables: &str, user: &str, password: &str) -> (String, Option<i32>) {
@@ -164,6 +165,36 @@ on_every_server! {
         assert_eq!(status, Some(1), "{text}");
         assert!(text.contains("refuses the control account"), "{text}");
         conn.query_drop(format!("DROP USER {user}@'%'")).await.unwrap();
+    }
+
+    async fn what_kms_would_let_the_role_do_is_asked(backend: Backend) {
+        let (Some(kms), Some(key)) = (StandIn::start().await, moto_key().await) else { return };
+        let schema = Schema::create(&backend).await;
+        schema.direct().await.query_drop("CREATE TABLE users (id int PRIMARY KEY, email varchar(191))").await.unwrap();
+        let check = || {
+            let at = Kms::At(kms.endpoint.clone(), key.clone());
+            let builder = Proxy::builder(&schema).kms(at).column("users", "email", "{}");
+            let (_folder, config) = builder.write();
+            let output = builder.command().args(["check", "-c"]).arg(config).env("SEALWIRE_LOG", "off").output().unwrap();
+            (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+        };
+        let (text, status) = check();
+        for action in ["kms:Encrypt under", "kms:GenerateDataKey under", "kms:ReEncryptFrom and kms:ReEncryptTo under"] {
+            assert!(text.contains(&format!("the role may call {action} the context of data keys")), "{action}: {text}");
+        }
+        assert!(text.contains("deny it in the key's policy"), "{text}");
+        assert_eq!(status, Some(0), "{text}");
+        // The policy that deploy/ makes.
+        kms.hold_to_the_policy();
+        let (text, status) = check();
+        assert!(text.contains("what the role does not need is denied to it"), "{text}");
+        assert!(!text.contains("the role may call"), "{text}");
+        assert_eq!(status, Some(0), "{text}");
+        // What it does need.
+        kms.fail(ACCESS_DENIED);
+        let (text, status) = check();
+        assert!(text.contains("KMS") && text.contains("AccessDeniedException"), "{text}");
+        assert_eq!(status, Some(1), "{text}");
     }
 
     async fn a_wrong_configuration_exits_with_2_and_run_refuses_unfit_types(backend: Backend) {

@@ -220,6 +220,12 @@ impl AwsProvider {
         Ok(same)
     }
 
+    /// A client of the first region, and the key as it is named there.
+    pub(super) async fn first_client(&self) -> Result<(&aws_sdk_kms::Client, String), KmsError> {
+        let place = self.0.places.first().ok_or_else(|| KmsError::Config("no AWS region".into()))?;
+        Ok((place.client(&self.0.settings).await?, key_in(&self.0.key, place).into_owned()))
+    }
+
     /// In the first region that answers.
     pub async fn describe(&self) -> Result<KeyDescription, KmsError> {
         let key = &self.0.key;
@@ -287,7 +293,7 @@ where
     answer.map_err(failure)
 }
 
-fn pairs(context: &EncryptionContext) -> HashMap<String, String> {
+pub(super) fn pairs(context: &EncryptionContext) -> HashMap<String, String> {
     context.pairs().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 

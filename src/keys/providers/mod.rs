@@ -4,3 +4,4 @@ pub mod aws;
 mod connect;
 pub mod local;
 mod regions;
+pub mod rights;
