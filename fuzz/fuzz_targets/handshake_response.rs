@@ -11,7 +11,9 @@ fuzz_target!(|data: &[u8]| {
     let capabilities = response.capabilities & PASSED;
     let edited = response.with_capabilities(capabilities, response.extended_capabilities);
     assert_eq!(edited.len() + usize::from(response.zstd_level.is_some()), data.len());
-    assert!(HandshakeResponse::is_ssl_request(&response.ssl_request(capabilities | CLIENT_SSL, response.extended_capabilities)));
+    assert!(HandshakeResponse::is_ssl_request(
+        &response.ssl_request(capabilities | CLIENT_SSL, response.extended_capabilities)
+    ));
     let again = HandshakeResponse::parse(edited).expect("an edited response is a response");
     assert_eq!(again.capabilities, capabilities);
     assert_eq!((again.user, again.schema), (response.user, response.schema));

@@ -5,8 +5,7 @@
 //! <https://mariadb.com/docs/server/reference/clientserver-protocol/4-server-response-packets/result-set-packets>
 
 use super::Malformed;
-use super::reader::Reader;
-use super::reader::{put_lenenc, put_lenenc_bytes};
+use super::reader::{Reader, put_lenenc, put_lenenc_bytes};
 
 /// `Protocol::ColumnDefinition41`, borrowed from its packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,4 +169,38 @@ pub mod types {
     pub const VAR_STRING: u8 = 253;
     pub const STRING: u8 = 254;
     pub const GEOMETRY: u8 = 255;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As MariaDB 10.11 sends it for a column `doc json`.
+    const JSON: &[u8] =
+        b"\x03def\x01s\x01t\x01t\x03doc\x03doc\x06\x01\x04json\x0c\x2d\0\xff\xff\xff\xff\xfc\x90\0\0\0\0";
+
+    #[test]
+    fn extended_metadata_are_read_and_replaced() {
+        let column = ColumnDefinition::parse(JSON, true).unwrap();
+        assert_eq!((column.extended, column.column_type), (Some(&b"\x01\x04json"[..]), types::BLOB));
+        assert_eq!(column.restored(column.fixed(), b"\x01\x04json"), JSON);
+        let plain = column.restored(column.fixed(), b"");
+        assert_eq!(plain.len(), JSON.len() - 6);
+        let plain = ColumnDefinition::parse(&plain, true).unwrap();
+        assert_eq!((plain.extended, plain.fixed()), (Some(&b""[..]), column.fixed()));
+    }
+
+    #[test]
+    fn extended_metadata_that_are_cut_or_were_not_agreed_on_are_an_error() {
+        for end in 0..JSON.len() - 2 {
+            assert!(ColumnDefinition::parse(&JSON[..end], true).is_err(), "cut at {end}");
+        }
+        assert!(ColumnDefinition::parse(JSON, false).is_err());
+        let mut wrong = JSON.to_vec();
+        // The length of the entry's text no longer fits the field.
+        for length in [0x03, 0x05, 0xFB, 0xFF] {
+            wrong[20] = length;
+            assert!(ColumnDefinition::parse(&wrong, true).is_err(), "{length:#x}");
+        }
+    }
 }
