@@ -25,6 +25,7 @@ mod compression;
 mod corpus;
 mod crash;
 mod credentials;
+mod crossing;
 mod cursors;
 mod direct;
 mod endings;
