@@ -117,7 +117,7 @@ fn other_tables(live: &Live<'_>, change: &Range<usize>) -> Result<(), Decision> 
     };
     if live.is(n, "rename")
         && let Some(k) = other
-        && let Some(decision) = hides(live, k)
+        && let Some(decision) = hides(live, k, "a renamed table")
     {
         return Err(decision);
     }

@@ -5,7 +5,7 @@ use super::classify::{Decision, hidden, pass, pass_ddl};
 use super::lex::TokenKind;
 use super::live::{Found, Live, QualifiedName};
 use super::refusal::RefusalCode;
-use crate::catalog::Watched;
+use crate::catalog::{TableKind, Watched};
 use crate::config::TableName;
 
 /// Objects whose definition holds statements.
@@ -170,9 +170,8 @@ fn create_table(live: &Live<'_>, n: usize, or_replace: bool) -> Decision {
         return live.refuse(RefusalCode::DdlNotUnderstood, "CREATE TABLE", at).into();
     };
     let temporary = (1..n).any(|k| live.is(k, "temporary"));
-    if let Some(k) = live.mention(at..name.next).filter(|_| temporary) {
-        let what = format!("a temporary table would hide {}", live.shown(k));
-        return live.refuse(RefusalCode::ReplacesTable, what, k).into();
+    if temporary && let Some(decision) = hides(live, at, "a temporary table") {
+        return decision;
     }
     if or_replace {
         match is_locked(live, &name) {
@@ -272,13 +271,19 @@ fn replaced(live: &Live<'_>, n: usize, what: &str) -> Option<Decision> {
     }
 }
 
-/// A refusal if the new name at `n` is one that means something protected: what is renamed may be a temporary
-/// table, which would hide that from the server and not from the proxy.
-pub(super) fn hides(live: &Live<'_>, n: usize) -> Option<Decision> {
+/// A refusal if the new name at `n` is one that means something protected: a temporary table of that name would
+/// hide that from the server and not from the proxy, and what is renamed may be one.
+pub(super) fn hides(live: &Live<'_>, n: usize, what: &str) -> Option<Decision> {
     let name = live.qualified(n)?;
-    live.mention(n..name.next)?;
+    let mention = live.mention(n..name.next)?;
     let hidden = match live.lookup(&name) {
-        Found::Table(table) => !table.allow_ddl,
+        Found::Table(table) if table.protected => !table.allow_ddl,
+        // Of another schema than the one that is watched, perhaps.
+        Found::Table(table) => match live.watched(name.next - 1).or_else(|| live.watched(mention)) {
+            Some(Watched::Protected | Watched::Routine) | None => false,
+            Some(Watched::View) => table.kind != TableKind::Base,
+            Some(Watched::Carrier(_)) => true,
+        },
         Found::Absent => {
             let schema = name.schema.as_deref().or(live.ctx.schema).unwrap_or_default();
             let table = TableName::new(schema.to_lowercase(), name.name.to_lowercase());
@@ -290,7 +295,7 @@ pub(super) fn hides(live: &Live<'_>, n: usize) -> Option<Decision> {
         Found::Unknown(table) => return Some(Decision::Need(vec![table])),
         Found::NoSchema => true,
     };
-    hidden.then(|| live.refuse(RefusalCode::ReplacesTable, format!("a table renamed to {}", name.name), n).into())
+    hidden.then(|| live.refuse(RefusalCode::ReplacesTable, format!("{what} named {}", name.name), n).into())
 }
 
 pub(super) fn rename(live: &Live<'_>) -> Decision {
@@ -316,7 +321,7 @@ pub(super) fn rename(live: &Live<'_>) -> Decision {
             }
         }
         if !is_freed(to + 1)
-            && let Some(decision) = hides(live, to + 1)
+            && let Some(decision) = hides(live, to + 1, "a renamed table")
         {
             return decision;
         }

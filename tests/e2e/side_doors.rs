@@ -178,7 +178,7 @@ on_every_server! {
         let mut scene = set(&backend).await;
         scene.expect(&backend, &[
             ("SW-1405", "CREATE TEMPORARY TABLE users (email text)"),
-            ("SW-1405", "CREATE TEMPORARY TABLE IF NOT EXISTS `Users` LIKE notes"),
+            ("SW-1405", "CREATE TEMPORARY TABLE IF NOT EXISTS `users` LIKE notes"),
             ("SW-1405", "CREATE TEMPORARY TABLE {s}.users AS SELECT 'CANARY' AS email"),
             ("SW-1405", "CREATE TEMPORARY TABLE carrier (text text)"),
             ("SW-1405", "CREATE TEMPORARY TABLE seen (email text)"),
@@ -189,6 +189,13 @@ on_every_server! {
             ("SW-1405", "RENAME TABLE elsewhere TO users"),
             ("ok", "DROP TEMPORARY TABLE elsewhere"),
             ("SW-1502", "CALL hides()"),
+            // The same names in another schema mean nothing protected.
+            ("ok", "CREATE TEMPORARY TABLE {s}_other.users (email text)"),
+            ("ok", "INSERT INTO {s}_other.users VALUES ('nothing secret')"),
+            ("ok", "SELECT email FROM {s}_other.users"),
+            ("ok", "UPDATE {s}_other.users SET email = CONCAT(email, '!')"),
+            ("ok", "CREATE TEMPORARY TABLE {s}_other.seen (email text)"),
+            ("ok", "DROP TEMPORARY TABLE {s}_other.users, {s}_other.seen"),
         ]).await;
         let rows = text_rows(&mut scene.app, "SELECT email FROM users").await;
         assert_eq!(rows, [[Some("ada@example.org".to_owned())]]);
