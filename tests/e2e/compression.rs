@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
+use mysql_async::{SslOpts, WhiteListFsHandler};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::on_every_server;
@@ -100,6 +101,38 @@ on_every_server! {
         conn.change_user(mysql_async::ChangeUserOpts::default()).await.unwrap();
         let row: Option<u32> = conn.query_first("SELECT 1").await.unwrap();
         assert_eq!(row, Some(1));
+    }
+
+    async fn files_are_sent_compressed_and_over_tls(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        schema.direct_app().await.query_drop(TABLE).await.unwrap();
+        let proxy = Proxy::builder(&schema).column("t", "sealed", "{}").client_tls("optional").extra(ON).start();
+        let path = proxy.folder.path().join("rows.csv");
+        // More than a compressed packet, and than what a read takes.
+        let file: String = (0..40_000).map(|n| format!("{n},secret number {n},plain {n}\n")).collect();
+        std::fs::write(&path, &file).unwrap();
+        for (compress, tls) in [(true, false), (false, true), (true, true)] {
+            let mut opts = proxy.opts(Account::APP).local_infile_handler(Some(WhiteListFsHandler::new([&path])));
+            if compress {
+                opts = opts.compression(mysql_async::Compression::default());
+            }
+            if tls {
+                opts = opts.ssl_opts(SslOpts::default().with_danger_accept_invalid_certs(true));
+            }
+            let mut conn = connect(opts).await;
+            proxy.wait_for_log(&format!("client_tls={tls}"));
+            let load = format!("LOAD DATA LOCAL INFILE '{}' INTO TABLE t FIELDS TERMINATED BY ','", path.display());
+            conn.query_drop(load).await.unwrap();
+            let rows: Vec<(u32, String, String)> = conn.query("SELECT id, sealed, plain FROM t ORDER BY id").await.unwrap();
+            assert_eq!(rows.len(), 40_000);
+            for (n, (id, sealed, plain)) in (0..).zip(&rows) {
+                assert_eq!((*id, sealed, plain), (n, &format!("secret number {n}"), &format!("plain {n}")));
+            }
+            let mut direct = schema.direct_app().await;
+            let raw: Option<u32> = direct.query_first("SELECT COUNT(*) FROM t WHERE sealed NOT LIKE 'pQ%'").await.unwrap();
+            assert_eq!(raw, Some(0), "compressed: {compress}, TLS: {tls}");
+            direct.query_drop("DELETE FROM t").await.unwrap();
+        }
     }
 
     async fn command_line_clients_compress(backend: Backend) {

@@ -31,6 +31,7 @@ mod direct;
 mod endings;
 mod explain;
 mod failover;
+mod greetings;
 mod infile;
 mod keylife;
 mod keys;
