@@ -232,11 +232,21 @@ fn explain(backend: &Backend, error: mysql_async::Error) -> ControlError {
         }
         Error::Server(error) => ControlError::Server { address, reason: error.to_string() },
         Error::Io(IoError::Tls(error)) => ControlError::Tls { address, reason: error.to_string() },
-        Error::Io(IoError::Io(error)) if names_tls(&error) => ControlError::Tls { address, reason: error.to_string() },
+        Error::Io(IoError::Io(error)) if names_tls(&error) => {
+            let mut reason = error.to_string();
+            if backend.tls.mode == BackendTlsMode::VerifyCa && reason.contains("not valid for any names") {
+                reason += NO_NAMES;
+            }
+            ControlError::Tls { address, reason }
+        }
         Error::Io(IoError::Io(error)) => ControlError::Unreachable { address, reason: error.to_string() },
         other => ControlError::Unreachable { address, reason: other.to_string() },
     }
 }
+
+/// MySQL's automatically made certificates have none; the library's verifier wants one even where none is compared.
+const NO_NAMES: &str = "; give the server a certificate with a subjectAltName (with verify-ca any name will do), which \
+                        the certificates that servers make by themselves do not have";
 
 fn rustls_error(error: &std::io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref::<rustls::Error>()

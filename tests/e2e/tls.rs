@@ -1,9 +1,12 @@
 //! TLS on each leg, on and off.
 
+use std::process::{Command, Stdio};
+
+use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, SslOpts};
 
 use crate::on_every_server;
-use crate::support::{Account, Backend, Proxy, Schema, connect, text_rows};
+use crate::support::{Account, Backend, PrivateServer, Proxy, Schema, connect, text_rows};
 
 const CIPHER: &str = "SHOW SESSION STATUS LIKE 'Ssl_cipher'";
 
@@ -71,5 +74,33 @@ on_every_server! {
         );
         let proxy = Proxy::builder(&schema).backend_tls(&settings).start();
         connect(proxy.opts(Account::X509)).await;
+    }
+
+    async fn a_certificate_without_any_name_is_refused_with_what_to_do(backend: Backend) {
+        let private = PrivateServer::start(backend.server);
+        let schema = Schema::create(&private.backend).await;
+        // As servers make them for themselves, but by the tests' authority.
+        let tls = &private.backend.tls;
+        let openssl = |arguments: &str| {
+            let status = Command::new("openssl").args(arguments.split(' ')).current_dir(tls).stderr(Stdio::null()).status();
+            assert!(status.unwrap().success(), "{arguments}");
+        };
+        openssl("req -newkey rsa:2048 -nodes -subj /CN=automatic -keyout server-key.pem -out server.csr");
+        std::fs::write(tls.join("server.ext"), "basicConstraints=CA:FALSE\n").unwrap();
+        openssl("x509 -req -in server.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 -extfile server.ext -out server.pem");
+        let reload = if backend.is_mariadb() { "FLUSH SSL" } else { "ALTER INSTANCE RELOAD TLS" };
+        schema.direct().await.query_drop(reload).await.unwrap();
+        let check = |mode: &str| {
+            let settings = format!("{{ mode: {mode}, ca: {} }}", private.backend.ca().display());
+            let builder = Proxy::builder(&schema).backend_tls(&settings);
+            let (_folder, config) = builder.write();
+            let output = builder.command().args(["check", "-c"]).arg(config).env("SEALWIRE_LOG", "off").output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let text = check("verify-ca");
+        assert!(text.contains("FAILED") && text.contains("give the server a certificate with a subjectAltName"), "{text}");
+        assert!(check("verify-identity").contains("FAILED"));
+        let text = check("required");
+        assert!(text.contains("server         ok"), "{text}");
     }
 }
