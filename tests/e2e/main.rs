@@ -42,6 +42,7 @@ mod memory;
 mod metrics;
 mod mixed;
 mod mock;
+mod modes;
 mod outages;
 mod parameters;
 mod prepared;
