@@ -5,23 +5,28 @@ use mysql_async::prelude::Queryable;
 use crate::on_every_server;
 use crate::support::scrape::{Scrape, free_address};
 use crate::support::stand_in::DISABLED;
-use crate::support::{Kms, Proxy, Schema, StandIn, assert_no_plaintext, moto_key};
+use crate::support::{Backend, Kms, Proxy, Schema, StandIn, assert_no_plaintext, moto_key};
 
 const ROWS: usize = 1000;
 
+/// A proxy whose metrics are served at the address; `None` where the test is to be skipped.
+async fn scene(backend: &Backend) -> Option<(Schema, StandIn, Proxy, String)> {
+    let (kms, key) = (StandIn::start().await?, moto_key().await?);
+    let schema = Schema::create(backend).await;
+    let mut direct = schema.direct().await;
+    direct.query_drop("CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(191))").await.unwrap();
+    let address = free_address().await;
+    let proxy = Proxy::builder(&schema)
+        .kms(Kms::At(kms.endpoint.clone(), key))
+        .column("users", "email", "{}")
+        .extra(&format!("metrics: {{ listen: \"{address}\" }}"))
+        .start();
+    Some((schema, kms, proxy, address))
+}
+
 on_every_server! {
     async fn kms_calls_are_counted_and_are_few(backend: Backend) {
-        let (Some(kms), Some(key)) = (StandIn::start().await, moto_key().await) else { return };
-        let schema = Schema::create(&backend).await;
-        let mut direct = schema.direct().await;
-        direct.query_drop("CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(191))").await.unwrap();
-        let address = free_address().await;
-        let proxy = Proxy::builder(&schema)
-            .kms(Kms::At(kms.endpoint.clone(), key))
-            .kms_setting("cache: { ttl: 5m }")
-            .column("users", "email", "{}")
-            .extra(&format!("metrics: {{ listen: \"{address}\" }}"))
-            .start();
+        let Some((schema, _kms, proxy, address)) = scene(&backend).await else { return };
         let mut app = proxy.connect().await;
         let before = Scrape::of(&address).await;
         assert_eq!(before.sum("sealwire_data_key_loads_total", &[]), 0.0, "{}", before.0);
@@ -45,16 +50,7 @@ on_every_server! {
     }
 
     async fn failures_are_counted_by_code(backend: Backend) {
-        let (Some(kms), Some(key)) = (StandIn::start().await, moto_key().await) else { return };
-        let schema = Schema::create(&backend).await;
-        let mut direct = schema.direct().await;
-        direct.query_drop("CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(191))").await.unwrap();
-        let address = free_address().await;
-        let proxy = Proxy::builder(&schema)
-            .kms(Kms::At(kms.endpoint.clone(), key))
-            .column("users", "email", "{}")
-            .extra(&format!("metrics: {{ listen: \"{address}\" }}"))
-            .start();
+        let Some((_schema, kms, proxy, address)) = scene(&backend).await else { return };
         let mut app = proxy.connect().await;
         kms.fail(DISABLED);
         assert!(app.query_drop("INSERT INTO users (email) VALUES ('never stored')").await.is_err());
