@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
-use crate::support::{Answer, Proxy, Schema, answer, assert_no_plaintext, text_rows};
+use crate::support::{Answer, PrivateServer, Proxy, Schema, answer, assert_no_plaintext, text_rows};
 
 on_every_server! {
     async fn unsafe_statements_are_refused_and_leave_the_session_as_it_was(backend: Backend) {
@@ -91,5 +91,34 @@ on_every_server! {
         app.query_drop("INSERT INTO users VALUES (2, 'plain')").await.unwrap();
         let stored = text_rows(&mut elsewhere.direct().await, "SELECT email FROM users").await;
         assert_eq!(stored, [[Some("plain".to_owned())], [Some("plain".to_owned())]]);
+    }
+
+    async fn names_have_no_case_where_the_server_says_so(backend: Backend) {
+        let private = PrivateServer::start_with(backend.server, "--lower-case-table-names=1");
+        let schema = Schema::create(&private.backend).await;
+        let mut direct = schema.direct().await;
+        direct.query_drop("CREATE TABLE Users (id int PRIMARY KEY AUTO_INCREMENT, Email varchar(191))").await.unwrap();
+        let proxy = Proxy::builder(&schema).column("Users", "email", "{}").start();
+        let mut app = proxy.connect().await;
+        let upper = schema.name.to_uppercase();
+        for statement in [
+            "INSERT INTO users (email) VALUES ('no case')".to_owned(),
+            "INSERT INTO USERS (EMAIL) VALUES ('no case')".to_owned(),
+            format!("INSERT INTO {upper}.uSeRs SET eMail = 'no case'"),
+            format!("USE {upper}"),
+            "INSERT INTO `Users` (Email) VALUES ('no case')".to_owned(),
+            "UPDATE Users U JOIN users AS v ON U.id = V.id SET u.EMAIL = 'no case' WHERE v.ID = 1".to_owned(),
+        ] {
+            app.query_drop(&statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+        let some = || vec![Some("no case".to_owned())];
+        for query in ["SELECT email FROM USERS", "SELECT U.email FROM users u", "SELECT (Users.EMAIL) FROM users"] {
+            assert_eq!(text_rows(&mut app, query).await, vec![some(); 4], "{query}");
+        }
+        for statement in ["SELECT UPPER(email) FROM USERS", "DROP TABLE USERS", "CREATE TEMPORARY TABLE USERS (a int)"] {
+            let refused = answer(&mut app, statement).await;
+            assert!(matches!(&refused, Answer::Error { message, .. } if message.contains("SW-")), "{statement}: {refused:?}");
+        }
+        assert_no_plaintext(&private.backend, &["no case"]).await;
     }
 }

@@ -18,6 +18,11 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 impl PrivateServer {
     /// A server as the shared ones are, of the same kind as `server`; takes some seconds to start.
     pub fn start(server: Server) -> Self {
+        Self::start_with(server, "")
+    }
+
+    /// With further options, separated by spaces.
+    pub fn start_with(server: Server, options: &str) -> Self {
         let shared = std::env::var_os("SEALWIRE_TEST_SERVERS").expect("called where shared servers run");
         let shared = PathBuf::from(shared);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -27,7 +32,9 @@ impl PrivateServer {
             Server::MariaDb118 => "mariadb118",
             Server::MySql97 => "mysql",
         };
-        assert!(script(&folder, "start").env("SEALWIRE_TEST_ONLY", name).status().unwrap().success(), "{server:?}");
+        let mut start = script(&folder, "start");
+        start.env("SEALWIRE_TEST_ONLY", name).env("SEALWIRE_TEST_OPTIONS", options);
+        assert!(start.status().unwrap().success(), "{server:?}");
         let servers: Servers =
             serde_json::from_str(&std::fs::read_to_string(folder.join("servers.json")).unwrap()).unwrap();
         Self { folder, backend: servers.backend(server).expect("it was started") }

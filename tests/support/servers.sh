@@ -7,7 +7,8 @@
 #   servers.sh stop DIR          stop what was started in DIR and remove it
 #   servers.sh fetch             only download what is missing
 #
-# SEALWIRE_TEST_ONLY="mariadb118 moto" starts these alone. What servers.json holds is documented in mod.rs.
+# SEALWIRE_TEST_ONLY="mariadb118 moto" starts these alone; SEALWIRE_TEST_OPTIONS="--lower-case-table-names=1" are further
+# options of the databases. What servers.json holds is documented in mod.rs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/provision.sh"
@@ -47,7 +48,9 @@ common_options() {
         --max-connections=500 --max-connect-errors=1000000 --max-allowed-packet=64M --performance-schema=OFF \
         --ssl-ca="$dir/../tls/ca.pem" --ssl-cert="$dir/../tls/server.pem" --ssl-key="$dir/../tls/server-key.pem"
     [ "$(id -u)" != 0 ] || echo --user=root
+    further_options
 }
+further_options() { [ -z "${SEALWIRE_TEST_OPTIONS:-}" ] || tr ' ' '\n' <<<"$SEALWIRE_TEST_OPTIONS"; }
 
 # start_server NAME DIR EXTRA_OPTION...: by the function that NAME's program is run with.
 start_server() {
@@ -136,8 +139,10 @@ start_mysql() {
         --character-sets-dir="$root/usr/share/mysql/charsets" --plugin-dir="$root/usr/lib/mysql/plugin"
         --tmpdir="$dir" --mysqlx=OFF)
     [ "$(id -u)" != 0 ] || user=(--user=root)
+    local further
+    mapfile -t further < <(further_options)
     (mysqld --no-defaults --initialize-insecure --datadir="$dir/data" --secure-file-priv= \
-        --innodb-redo-log-capacity=32M "${user[@]}" "${paths[@]}") >"$dir/output.log" 2>&1 || {
+        --innodb-redo-log-capacity=32M "${user[@]}" "${paths[@]}" "${further[@]}") >"$dir/output.log" 2>&1 || {
         cat "$dir/output.log" >&2
         die "mysqld cannot initialise its data folder"
     }
@@ -243,5 +248,5 @@ run)
     wait "$child" || status=$?
     exit "$status"
     ;;
-*) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
