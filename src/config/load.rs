@@ -145,15 +145,20 @@ fn provider_none(kms: Option<&Kms>) -> bool {
     kms.is_some_and(|kms| kms.provider == Provider::None)
 }
 
+/// The items of a list; what is none stands for a list of itself.
+fn list(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::Sequence(items) => items,
+        _ => std::slice::from_ref(node),
+    }
+}
+
 fn listen(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<ListenAddress> {
     let Some(node) = top.get("listen") else {
         r.problem(top.key_pos("listen"), "`listen` is missing", "for example `listen: [127.0.0.1:3307]`");
         return Vec::new();
     };
-    let items = match &node.value {
-        Value::Sequence(items) => items.as_slice(),
-        _ => std::slice::from_ref(node),
-    };
+    let items = list(node);
     let mut addresses = Vec::new();
     for item in items {
         let Some(text) = r.text(item, "listen") else { continue };
@@ -174,10 +179,7 @@ fn listen(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<ListenAddress> {
 /// `allow_routines: [shop.touch_user]`.
 fn allow_routines(r: &mut Reader<'_>, top: &Section<'_>) -> Vec<TableName> {
     let Some(node) = top.get("allow_routines") else { return Vec::new() };
-    let items = match &node.value {
-        Value::Sequence(items) => items.as_slice(),
-        _ => std::slice::from_ref(node),
-    };
+    let items = list(node);
     let name = |item: &Node| {
         let text = r.text(item, "allow_routines")?;
         tables::table_name(r, item.pos, "routine", &text)
@@ -220,10 +222,7 @@ fn replication(r: &mut Reader<'_>, top: &Section<'_>) -> bool {
 fn compression(r: &mut Reader<'_>, top: &Section<'_>) -> Compression {
     let mut compression = Compression::default();
     let Some(node) = top.get("compression") else { return compression };
-    let items = match &node.value {
-        Value::Sequence(items) => items.as_slice(),
-        _ => std::slice::from_ref(node),
-    };
+    let items = list(node);
     for item in items {
         match r.text(item, "compression").as_deref() {
             Some("zlib") => compression.zlib = true,
@@ -240,10 +239,7 @@ fn proxy_protocol(r: &mut Reader<'_>, top: &Section<'_>) -> ProxyProtocol {
     let section = r.section(key.pos, node, PROXY_PROTOCOL);
     let mut accept = Vec::new();
     if let Some(node) = section.get("accept") {
-        let items = match &node.value {
-            Value::Sequence(items) => items.as_slice(),
-            _ => std::slice::from_ref(node),
-        };
+        let items = list(node);
         for item in items {
             let Some(text) = r.text(item, "accept") else { continue };
             match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
