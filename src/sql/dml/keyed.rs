@@ -9,8 +9,10 @@ use sqlparser::ast::{Expr, SelectItem, SelectItemQualifiedWildcardKind, Value as
 use super::planner::Planner;
 use super::query::bare;
 use super::scope::{Scope, names_relation, same_name};
-use super::value::{Output, Outputs};
+use super::value::{Output, Outputs, Value};
+use super::why;
 use crate::catalog::{ProtectedColumn, TableKind};
+use crate::sql::Refusal;
 
 /// Which column of which relation of a FROM clause an output is, as it is.
 #[derive(Clone)]
@@ -52,6 +54,24 @@ impl Planner<'_> {
             }
         }
         if outputs.unknown || origins.len() != outputs.columns.len() { Vec::new() } else { origins }
+    }
+
+    /// Refuses values that the server would compare by stored forms which differ where the values are equal: random
+    /// ones always, searchable ones while several versions of their key are live. `origins` belongs to `values`,
+    /// item by item; without origins every value counts.
+    pub(super) fn told_apart(
+        &self,
+        scope: &Scope,
+        values: &[&Value],
+        origins: &[Option<Origin>],
+        clause: &str,
+    ) -> Result<(), Refusal> {
+        let keyed: Vec<bool> = (0..scope.relations.len()).map(|relation| has_key(scope, relation, origins)).collect();
+        if let Some(column) = first_undetermined(&keyed, values.iter().map(|value| value.unsearchable()), origins) {
+            return Err(why::grouping(column, clause));
+        }
+        let mixed = first_undetermined(&keyed, values.iter().map(|value| self.mixed(value)), origins);
+        self.whole_only(mixed, clause)
     }
 
     fn relation_named(&self, scope: &Scope, schema: Option<&str>, table: &str) -> Option<usize> {
@@ -114,22 +134,17 @@ impl Planner<'_> {
     }
 }
 
-/// The first of these columns, whose equal values may have different stored forms, that the server would compare
-/// by these. `origins` belongs to `columns`, item by item; without origins every column counts.
-pub(super) fn first_undetermined<'v>(
-    scope: &Scope,
+/// The first of these columns, item by item those of `origins`, that stands beside no whole key of its table.
+fn first_undetermined<'v>(
+    keyed: &[bool],
     columns: impl Iterator<Item = Option<&'v Arc<ProtectedColumn>>>,
     origins: &[Option<Origin>],
-) -> Option<Arc<ProtectedColumn>> {
-    let keyed: Vec<bool> = (0..scope.relations.len()).map(|relation| has_key(scope, relation, origins)).collect();
-    for (at, column) in columns.enumerate() {
-        let Some(column) = column else { continue };
+) -> Option<&'v Arc<ProtectedColumn>> {
+    let is_determined = |at: usize| {
         let origin = origins.get(at).and_then(Option::as_ref);
-        if !origin.is_some_and(|origin| keyed.get(origin.relation).copied().unwrap_or(false)) {
-            return Some(column.clone());
-        }
-    }
-    None
+        origin.and_then(|origin| keyed.get(origin.relation)).is_some_and(|keyed| *keyed)
+    };
+    columns.enumerate().find_map(|(at, column)| column.filter(|_| !is_determined(at)))
 }
 
 /// Whether the origins hold every column of a base table's primary key.

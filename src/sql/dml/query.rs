@@ -8,7 +8,7 @@ use sqlparser::ast::{
     SetQuantifier, UnaryOperator, Value as Literal, WildcardAdditionalOptions, With,
 };
 
-use super::keyed::{Origin, first_undetermined};
+use super::keyed::Origin;
 use super::planner::{Cte, CteBody, Planner};
 use super::scope::{Chain, Scope, names_relation};
 use super::value::{Output, Outputs, Value};
@@ -275,16 +275,14 @@ impl Planner<'_> {
             Some(Distinct::Distinct) => true,
             Some(Distinct::On(_)) => return Err(why::not_understood("DISTINCT ON")),
         };
-        let origins = self.origins(projection, &scope, &outputs);
-        if distinct
-            && let Some(column) =
-                first_undetermined(&scope, outputs.columns.iter().map(|c| c.value.unsearchable()), &origins)
-        {
-            return Err(why::grouping(&column, "DISTINCT"));
-        }
+        let groups = !matches!(group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
+        let origins = match distinct || groups {
+            true => self.origins(projection, &scope, &outputs),
+            false => Vec::new(),
+        };
         if distinct {
-            let mixed = first_undetermined(&scope, outputs.columns.iter().map(|c| self.mixed(&c.value)), &origins);
-            self.whole_only(mixed.as_ref(), "DISTINCT")?;
+            let values: Vec<&Value> = outputs.columns.iter().map(|c| &c.value).collect();
+            self.told_apart(&scope, &values, &origins, "DISTINCT")?;
         }
         let grouped = self.group_by(group_by, &scope, &outputs, &origins, outer)?;
         {
@@ -418,12 +416,11 @@ impl Planner<'_> {
             true => Vec::new(),
             false => items.iter().map(|item| self.group_origin(item, scope, outputs, origins)).collect(),
         };
-        if let Some(column) = first_undetermined(scope, values.iter().map(Value::unsearchable), &origins) {
-            let span = values.iter().position(Value::is_random).and_then(|at| self.expr_span(items.get(at)?));
-            return Err(why::at(why::grouping(&column, "GROUP BY"), span));
-        }
-        let mixed = first_undetermined(scope, values.iter().map(|value| self.mixed(value)), &origins);
-        self.whole_only(mixed.as_ref(), "GROUP BY")?;
+        let values: Vec<&Value> = values.iter().collect();
+        self.told_apart(scope, &values, &origins, "GROUP BY").map_err(|refusal| {
+            let random = values.iter().position(|value| value.unsearchable().is_some());
+            why::at(refusal, random.and_then(|at| self.expr_span(items.get(at)?)))
+        })?;
         Ok(!exprs.is_empty())
     }
 

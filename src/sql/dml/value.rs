@@ -49,10 +49,6 @@ impl Value {
         self.sealed().filter(|column| !column.searchable())
     }
 
-    pub fn is_random(&self) -> bool {
-        self.unsearchable().is_some()
-    }
-
     /// What is left of a value once it became a column of a derived table or the result of a
     /// subquery: constants are then out of reach.
     pub fn settled(self) -> Value {
