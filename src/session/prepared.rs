@@ -65,7 +65,7 @@ struct Protected {
     params: Vec<ParamRole>,
     results: Vec<ResultRoles>,
     /// Of literals and parameters that are stored.
-    stored: Vec<Arc<ProtectedColumn>>,
+    stored: Arc<[Arc<ProtectedColumn>]>,
     shape: Shape,
     known: Known,
     generation: u64,
@@ -233,7 +233,7 @@ impl Session {
             schema: known.schema.clone(),
             params: plan.params,
             results,
-            stored,
+            stored: stored.into(),
             shape,
             known,
             generation,
@@ -323,8 +323,10 @@ impl Session {
             self.answer(&error);
             return Ok(());
         }
-        let stored = self.statements.protected(id).map(|statement| statement.stored.clone()).unwrap_or_default();
-        if let Err(error) = self.vouch(&stored).await? {
+        let stored = self.statements.protected(id).map(|statement| statement.stored.clone());
+        if let Some(stored) = stored
+            && let Err(error) = self.vouch(&stored).await?
+        {
             self.answer(&error);
             return Ok(());
         }

@@ -272,14 +272,24 @@ impl Session {
     }
 }
 
-/// The columns that a plan stores sealed values in, other than what it only compares with and parameters.
+/// The columns that a plan stores sealed values in, each once; with what it only compares with and parameters left
+/// out.
 pub fn stored_literals(plan: &Plan) -> Vec<Arc<ProtectedColumn>> {
     let literals = sealed_literals(&plan.edits).filter(|literal| literal.row != COMPARED);
     let loads = plan.statements.iter().filter_map(|statement| match &statement.result {
         ResultRoles::Load(load) => Some(load.fields.iter().filter_map(|field| field.seal.clone())),
         _ => None,
     });
-    literals.map(|literal| literal.column.clone()).chain(loads.flatten()).collect()
+    // One INSERT may hold a hundred thousand values of a column.
+    let mut columns: Vec<Arc<ProtectedColumn>> = Vec::new();
+    let mut add = |column: &Arc<ProtectedColumn>| {
+        if !columns.iter().any(|known| Arc::ptr_eq(known, column)) {
+            columns.push(column.clone());
+        }
+    };
+    literals.for_each(|literal| add(&literal.column));
+    loads.flatten().for_each(|column| add(&column));
+    columns
 }
 
 /// A sealed batch, or why there is none.
