@@ -9,8 +9,8 @@ use crate::on_every_server;
 use crate::support::raw::Reply;
 use crate::support::stand_in::{ACCESS_DENIED, Fault};
 use crate::support::{
-    Answer, Backend, Kms, Proxy, ProxyBuilder, Raw, Schema, StandIn, answer, caps, kms_client, moto_endpoint, moto_key,
-    text_rows,
+    Answer, Backend, Kms, Proxy, ProxyBuilder, Raw, Schema, StandIn, answer, caps, kms_client, kms_scene,
+    moto_endpoint, text_rows,
 };
 
 struct Scene {
@@ -22,12 +22,11 @@ struct Scene {
 impl Scene {
     /// `users` is protected; `visits` names users again and again.
     async fn set(backend: &Backend) -> Option<Self> {
-        let kms = StandIn::start().await?;
-        let key = moto_key().await?;
-        let schema = Schema::create(backend).await;
-        let mut conn = schema.direct().await;
-        conn.query_drop("CREATE TABLE users (id int PRIMARY KEY, email text, note text)").await.unwrap();
-        conn.query_drop("CREATE TABLE visits (id int PRIMARY KEY, user int)").await.unwrap();
+        let tables = [
+            "CREATE TABLE users (id int PRIMARY KEY, email text, note text)",
+            "CREATE TABLE visits (id int PRIMARY KEY, user int)",
+        ];
+        let (schema, kms, key) = kms_scene(backend, &tables).await?;
         Some(Self { schema, kms, key })
     }
 

@@ -9,7 +9,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
-use crate::support::{Answer, Backend, PrivateServer, Proxy, Schema, answer, connect, opts, text_rows};
+use crate::support::{Backend, PrivateServer, Proxy, Schema, code, connect, opts, text_rows};
 
 /// An address that leads to whichever server it is pointed to, as a virtual one or a name does.
 struct Address {
@@ -69,12 +69,6 @@ const WRITE: &str = "INSERT INTO users (email) VALUES ('v')";
 
 fn builder(schema: &Schema) -> crate::support::ProxyBuilder {
     Proxy::builder(schema).column("users", "email", "{}").column("users", "tax", "{ search: exact }")
-}
-
-async fn code(app: &mut Conn, statement: &str) -> String {
-    let Answer::Error { message, .. } = answer(app, statement).await else { return "ok".into() };
-    let at = message.find("SW-").unwrap_or_else(|| panic!("{message}"));
-    message[at..at + 7].to_owned()
 }
 
 /// As administrator of a server.

@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
-use crate::support::{Answer, Backend, Kms, Proxy, ProxyBuilder, Schema, answer, moto_key, text_rows};
+use crate::support::{Backend, Kms, Proxy, ProxyBuilder, Schema, code, moto_key, text_rows};
 
 struct Scene {
     schema: Schema,
@@ -67,18 +67,6 @@ impl Scene {
             self.scope()
         );
         self.schema.direct().await.query(sql).await.unwrap()
-    }
-}
-
-/// `ok`, or the code of the refusal.
-pub async fn code(app: &mut mysql_async::Conn, statement: &str) -> String {
-    match answer(app, statement).await {
-        Answer::Error { message, .. } => {
-            let at = message.find("SW-").unwrap_or_else(|| panic!("{message}"));
-            message[at..at + 7].to_owned()
-        }
-        Answer::Broken(error) => panic!("{error}"),
-        _ => "ok".into(),
     }
 }
 

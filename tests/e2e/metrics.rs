@@ -5,16 +5,14 @@ use mysql_async::prelude::Queryable;
 use crate::on_every_server;
 use crate::support::scrape::{Scrape, free_address};
 use crate::support::stand_in::DISABLED;
-use crate::support::{Backend, Kms, Proxy, Schema, StandIn, assert_no_plaintext, moto_key};
+use crate::support::{Backend, Kms, Proxy, Schema, StandIn, assert_no_plaintext, kms_scene};
 
 const ROWS: usize = 1000;
 
 /// A proxy whose metrics are served at the address; `None` where the test is to be skipped.
 async fn scene(backend: &Backend) -> Option<(Schema, StandIn, Proxy, String)> {
-    let (kms, key) = (StandIn::start().await?, moto_key().await?);
-    let schema = Schema::create(backend).await;
-    let mut direct = schema.direct().await;
-    direct.query_drop("CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(191))").await.unwrap();
+    let table = "CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(191))";
+    let (schema, kms, key) = kms_scene(backend, &[table]).await?;
     let address = free_address().await;
     let proxy = Proxy::builder(&schema)
         .kms(Kms::At(kms.endpoint.clone(), key))

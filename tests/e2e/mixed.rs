@@ -1,10 +1,9 @@
 //! Values that an application encrypted with KMS itself, beside enveloped ones in the same column.
 
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
-use crate::support::{Answer, Backend, Kms, Proxy, ProxyBuilder, Schema, StandIn, answer, moto_key, python, text_rows};
+use crate::support::{Backend, Kms, Proxy, ProxyBuilder, Schema, StandIn, code, kms_scene, python, text_rows};
 
 struct Scene {
     schema: Schema,
@@ -14,13 +13,10 @@ struct Scene {
 
 impl Scene {
     async fn set(backend: &Backend) -> Option<Self> {
-        let kms = StandIn::start().await?;
-        kms.dress_blobs();
-        let key = moto_key().await?;
-        let schema = Schema::create(backend).await;
         let table = "CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(500), raw varbinary(900), \
                      tax varchar(500) CHARACTER SET ascii COLLATE ascii_bin)";
-        schema.direct().await.query_drop(table).await.unwrap();
+        let (schema, kms, key) = kms_scene(backend, &[table]).await?;
+        kms.dress_blobs();
         Some(Self { schema, kms, key })
     }
 
@@ -41,12 +37,6 @@ impl Scene {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
     }
-}
-
-async fn code(app: &mut Conn, statement: &str) -> String {
-    let Answer::Error { message, .. } = answer(app, statement).await else { return "ok".into() };
-    let at = message.find("SW-").unwrap_or_else(|| panic!("{message}"));
-    message[at..at + 7].to_owned()
 }
 
 fn row(values: &[&str]) -> Vec<Option<String>> {

@@ -11,7 +11,7 @@ use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
 use crate::support::stand_in::{ACCESS_DENIED, DISABLED, Fault, INTERNAL, INVALID_STATE, THROTTLED, TIMED_OUT};
-use crate::support::{Answer, Backend, Kms, Proxy, Schema, StandIn, answer, kms_client, moto_key, text_rows};
+use crate::support::{Answer, Backend, Kms, Proxy, Schema, StandIn, answer, code, kms_client, kms_scene, text_rows};
 
 struct Scene {
     schema: Schema,
@@ -21,15 +21,9 @@ struct Scene {
 
 impl Scene {
     async fn set(backend: &Backend) -> Option<Self> {
-        let kms = StandIn::start().await?;
-        let key = moto_key().await?;
-        let schema = Schema::create(backend).await;
-        let mut conn = schema.direct().await;
-        for table in ["users", "staff", "plain"] {
-            conn.query_drop(format!("CREATE TABLE {table} (id int PRIMARY KEY AUTO_INCREMENT, email text)"))
-                .await
-                .unwrap();
-        }
+        let tables = ["users", "staff", "plain"]
+            .map(|table| format!("CREATE TABLE {table} (id int PRIMARY KEY AUTO_INCREMENT, email text)"));
+        let (schema, kms, key) = kms_scene(backend, &tables.each_ref().map(String::as_str)).await?;
         Some(Self { schema, kms, key })
     }
 
@@ -53,10 +47,6 @@ async fn tried(app: &mut Conn, statement: &str) -> (String, u16) {
         Answer::Broken(error) => panic!("the connection broke: {error}"),
         _ => ("ok".into(), 0),
     }
-}
-
-async fn code(app: &mut Conn, statement: &str) -> String {
-    tried(app, statement).await.0
 }
 
 const READ: &str = "SELECT email FROM users";

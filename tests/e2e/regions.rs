@@ -2,14 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
 use crate::support::stand_in::{ACCESS_DENIED, DISABLED, Fault};
-use crate::support::{
-    Answer, Backend, Kms, Proxy, ProxyBuilder, Schema, StandIn, answer, moto_endpoint, moto_key, text_rows,
-};
+use crate::support::{Backend, Kms, Proxy, ProxyBuilder, Schema, StandIn, code, moto_endpoint, moto_key, text_rows};
 
 const FIRST: &str = "eu-central-1";
 const SECOND: &str = "eu-west-1";
@@ -53,12 +50,6 @@ impl Scene {
         }
         builder
     }
-}
-
-async fn code(app: &mut Conn, statement: &str) -> String {
-    let Answer::Error { message, .. } = answer(app, statement).await else { return "ok".into() };
-    let at = message.find("SW-").unwrap_or_else(|| panic!("{message}"));
-    message[at..at + 7].to_owned()
 }
 
 fn uses(kms: &StandIn) -> u64 {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 
-use crate::keylife::code;
 use crate::on_every_server;
+use crate::support::code;
 use crate::support::{Backend, Proxy, ProxyBuilder, Schema, text_rows};
 
 /// `users`: `tax` is text and `photo` bytes, both searchable and indexed; `twin` is what `tax` is, in the clear.

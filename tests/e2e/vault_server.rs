@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
-use crate::support::{Account, Answer, Backend, Proxy, ProxyBuilder, Schema, Server, answer, connect, opts, text_rows};
+use crate::support::{Account, Backend, Proxy, ProxyBuilder, Schema, Server, code, connect, opts, text_rows};
 
 fn elsewhere(backend: &Backend) -> Option<Backend> {
     let other = if backend.server == Server::MariaDb118 { Server::MariaDb1011 } else { Server::MariaDb118 };
@@ -23,12 +22,6 @@ fn builder(schema: &Schema, vault: &Backend, password: &str) -> ProxyBuilder {
         .extra(&format!(
             "vault_server: {{ address: \"{host}:{port}\", control: {{ user: {user}, password: \"{password}\" }} }}"
         ))
-}
-
-async fn code(app: &mut Conn, statement: &str) -> String {
-    let Answer::Error { message, .. } = answer(app, statement).await else { return "ok".into() };
-    let at = message.find("SW-").unwrap_or_else(|| panic!("{message}"));
-    message[at..at + 7].to_owned()
 }
 
 const TABLE: &str = "CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(300), tax varchar(300) \

@@ -78,6 +78,18 @@ impl From<&Column> for Metadata {
     }
 }
 
+/// `ok`, or the proxy's code for its refusal of a statement; another's error or a broken connection fails the test.
+pub async fn code(conn: &mut Conn, statement: &str) -> String {
+    match answer(conn, statement).await {
+        Answer::Error { message, .. } => {
+            let at = message.find("SW-").unwrap_or_else(|| panic!("{statement}: {message}"));
+            message[at..at + 7].to_owned()
+        }
+        Answer::Broken(error) => panic!("{statement}: the connection broke: {error}"),
+        _ => "ok".into(),
+    }
+}
+
 /// Sends one statement by the text protocol and collects everything it answers.
 pub async fn answer(conn: &mut Conn, statement: &str) -> Answer {
     let outcome = async {

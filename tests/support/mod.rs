@@ -34,7 +34,7 @@ pub mod stand_in;
 
 pub use backend::{Account, Backend, Server, missing};
 pub use canary::{assert_no_plaintext, search};
-pub use client::{Answer, Metadata, answer, connect, opts, text_rows};
+pub use client::{Answer, Metadata, answer, code, connect, opts, text_rows};
 pub use kms::{kms_client, moto_endpoint, moto_key};
 pub use login::{Login, Wire};
 pub use private::PrivateServer;
@@ -43,7 +43,7 @@ pub use python::python;
 pub use raw::{Raw, caps};
 pub use schema::Schema;
 pub use stage::{Act, Stage};
-pub use stand_in::StandIn;
+pub use stand_in::{StandIn, kms_scene};
 
 /// Runs each test on every server: `async fn name(backend: Backend) { … }` becomes the tests
 /// `name::mariadb_10_11`, `name::mariadb_11_8` and `name::mysql_9_7`.

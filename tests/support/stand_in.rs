@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mysql_async::prelude::Queryable;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use super::moto_endpoint;
+use super::{Backend, Schema, moto_endpoint, moto_key};
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,6 +162,17 @@ impl StandIn {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().expect("nobody panics while holding it")
     }
+}
+
+/// A schema with these tables, a stand-in for KMS, and a key of it; `None` where the test is to be skipped.
+pub async fn kms_scene(backend: &Backend, tables: &[&str]) -> Option<(Schema, StandIn, String)> {
+    let (kms, key) = (StandIn::start().await?, moto_key().await?);
+    let schema = Schema::create(backend).await;
+    let mut direct = schema.direct().await;
+    for table in tables {
+        direct.query_drop(*table).await.unwrap();
+    }
+    Some((schema, kms, key))
 }
 
 /// One connection: requests one after the other.
