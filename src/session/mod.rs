@@ -2,9 +2,11 @@
 //!
 //! [`listen`] accepts, [`connect`] carries both legs through the handshake, [`authenticate`] relays the
 //! password exchange, [`command`] serves one command at a time, [`relay`] carries responses back.
-//! [`protect`] plans and seals a statement, [`prepared`] does so for prepared ones, [`rows`] opens results.
+//! [`protect`] plans and seals a statement, [`prepared`] does so for prepared ones and [`bound`] for their
+//! parameters, [`rows`] opens results.
 
 pub mod authenticate;
+mod bound;
 pub mod command;
 pub mod compressed;
 pub mod connect;
