@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use sealwire::catalog::Physical;
 use sealwire::seal::format::{Sealed, decode_stored, decode_text, encode_stored, encode_text};
-use sealwire::seal::{ColumnKey, DataKey, Plaintext, Scope, direct, scrub};
+use sealwire::seal::{ColumnKey, DataKey, Plaintext, Row, Scope, direct, scrub};
 
 static KEY: LazyLock<ColumnKey> = LazyLock::new(|| {
     let scope = Scope { table: "shop.users".into(), column: "email".into() };
@@ -24,15 +24,17 @@ fuzz_target!(|data: &[u8]| {
         let _ = direct::decode(data, physical);
         let Ok(bytes) = decode_stored(data, physical) else { continue };
         let Ok(sealed) = Sealed::parse(&bytes) else { continue };
-        assert!(KEY.open(&sealed).is_err(), "a forged value");
+        assert!(KEY.open(&sealed, None).is_err(), "a forged value");
     }
     // What is sealed opens, and not with a bit changed.
     let value = Plaintext::new(data.to_vec());
     let seal = if data.len() % 2 == 0 { ColumnKey::seal } else { ColumnKey::seal_gcm };
-    let stored = seal(&KEY, &value, None, Physical::Binary).expect("sealing");
+    let row = Row::of([data]);
+    let row = (data.len() % 3 == 0).then_some(&row);
+    let stored = seal(&KEY, &value, None, row, Physical::Binary).expect("sealing");
     let open = |stored: &[u8]| {
         let bytes = decode_stored(stored, Physical::Binary)?;
-        KEY.open(&Sealed::parse(&bytes)?)
+        KEY.open(&Sealed::parse(&bytes)?, row)
     };
     assert_eq!(open(&stored).expect("our own value").expose(), data);
     let mut forged = stored.clone();

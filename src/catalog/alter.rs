@@ -219,6 +219,7 @@ mod tests {
             invisible: false,
             comment: "c".into(),
             protected: None,
+            bound: false,
         }
     }
 

@@ -3,19 +3,23 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::bind::{key_column, tells_rows_apart};
 use super::column::{column, compares_otherwise, sealed_width, unfit};
 use super::facts::Facts;
 use super::watch::{Watch, is_allowed_trigger};
 use super::*;
-use crate::config::{Config, KmsMode, Provider, TableConfig, TableName};
+use crate::config::{ColumnConfig, Config, KmsMode, Provider, TableConfig, TableName};
 use crate::seal::Scope;
 
-/// Configured tables with their protected columns in lower case, as [`super::watch::watch`] wants them.
+/// Configured tables with their protected columns and those that values are bound to, in lower case, as [`super::watch::watch`] wants them.
 pub(super) fn protected_names(config: &Config) -> Vec<(TableName, HashSet<String>)> {
     config
         .tables
         .iter()
-        .map(|(name, table)| (name.clone(), table.columns.keys().map(|column| column.to_lowercase()).collect()))
+        .map(|(name, table)| {
+            let bound = table.columns.values().flat_map(|settings| &settings.bind);
+            (name.clone(), table.columns.keys().chain(bound).map(|column| column.to_lowercase()).collect())
+        })
         .collect()
 }
 
@@ -119,10 +123,39 @@ fn indexes(facts: &Facts, table: &TableName) -> Vec<Index> {
     indexes
 }
 
+/// The columns that values of a protected column are bound to; what is wrong with them goes to `missing`.
+fn bound_columns(table: &Table, settings: &ColumnConfig, missing: &mut Vec<String>) -> Vec<Arc<ProtectedColumn>> {
+    let mut found = Vec::with_capacity(settings.bind.len());
+    for name in &settings.bind {
+        match table.column(name).map(|column| key_column(&table.name, column)) {
+            Some(Ok(key)) => found.push(Arc::new(key)),
+            Some(Err(reason)) => missing.push(format!("column {name}, which values are bound to, {reason}")),
+            None => missing.push(format!("it has no column {name}, which values are bound to")),
+        }
+    }
+    if !settings.bind.is_empty() && !tells_rows_apart(table, &settings.bind) {
+        let names = settings.bind.join(", ");
+        missing.push(format!("no PRIMARY or UNIQUE key consists of columns that values are bound to ({names})"));
+    }
+    found
+}
+
 /// Marks the protected columns; what is missing among them, if anything.
 fn protect(config: &Config, name: &TableName, wanted: &TableConfig, table: &mut Table) -> Option<String> {
     let mut missing = Vec::new();
-    for (column_name, settings) in &wanted.columns {
+    // Before any column changes: those that values are bound to are looked up in the table as it is.
+    let mut bindings = Vec::with_capacity(wanted.columns.len());
+    for settings in wanted.columns.values() {
+        bindings.push(if config.kms.provider == Provider::None {
+            Vec::new()
+        } else {
+            bound_columns(table, settings, &mut missing)
+        });
+    }
+    for ((column_name, settings), bind) in wanted.columns.iter().zip(bindings) {
+        for key in &bind {
+            table.columns.iter_mut().filter(|column| column.name == key.name).for_each(|column| column.bound = true);
+        }
         let table_name = table.name.clone();
         let Some(column) = table.columns.iter_mut().find(|column| column.name.eq_ignore_ascii_case(column_name)) else {
             missing.push(format!("it has no column {column_name}"));
@@ -157,6 +190,7 @@ fn protect(config: &Config, name: &TableName, wanted: &TableConfig, table: &mut 
             search: settings.search,
             cipher: settings.cipher,
             logical: settings.logical.clone(),
+            bind,
         }));
     }
     (!missing.is_empty()).then(|| missing.join("; "))

@@ -22,6 +22,7 @@ pub(super) fn column(flavor: ServerFlavor, row: &ColumnRow) -> Column {
         invisible: extra.contains("INVISIBLE"),
         comment: row.comment.clone(),
         protected: None,
+        bound: false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! A refresh runs every half `catalog.max_age`, so that [`Catalog::current`] is normally never older
 //! than `max_age`; what must not be older asks [`Catalog::fresh`].
 mod alter;
+pub(crate) mod bind;
 mod build;
 mod column;
 mod facts;

@@ -120,6 +120,8 @@ pub struct Column {
     pub invisible: bool,
     pub comment: String,
     pub protected: Option<Arc<ProtectedColumn>>,
+    /// Values of protected columns are bound to what it holds.
+    pub bound: bool,
 }
 
 /// How much a column holds. The unit is what the server counts: characters for `CHAR` and
@@ -164,6 +166,9 @@ pub struct ProtectedColumn {
     pub cipher: Cipher,
     /// The declared type, if the configuration has one.
     pub logical: Option<LogicalType>,
+    /// The columns that tell the row apart which a value is bound to, in the order of the configuration. Each is
+    /// described as if it were protected itself, with the type that it has.
+    pub bind: Vec<Arc<ProtectedColumn>>,
 }
 
 impl ProtectedColumn {

@@ -1,6 +1,7 @@
 //! What in the schema keeps a protected column from being protected. Pure: the snapshot and the
 //! configuration in, findings out; `check` prints them all, `run` refuses to start on some.
 
+use super::bind::{key_column, tells_rows_apart};
 use super::column::{compares_bytes, compares_otherwise, unfit};
 use super::{Column, ColumnDefault, Physical, Snapshot, Table, TableKind};
 use crate::config::{ColumnConfig, Config, KmsMode, Provider, Search, TableConfig, TableName};
@@ -80,6 +81,9 @@ pub fn verify(snapshot: &Snapshot, config: &Config) -> Vec<Finding> {
                 message,
                 "move what they do into the application, or name in allow_routines those that leave protected columns alone",
             ));
+        }
+        for (column_name, column) in &settings.columns {
+            verify_binding(config, name, table, column_name, column, &mut findings);
         }
         for column_name in settings.columns.keys() {
             match table.column(column_name) {
@@ -269,6 +273,48 @@ fn verify_column(config: &Config, name: &TableName, table: &Table, column: &Colu
     }
     if column.data_type == "char" {
         add(Severity::Warning, "CHAR is padded in storage".into(), "VARCHAR takes only what a value needs");
+    }
+}
+
+/// What keeps values from being bound to rows.
+fn verify_binding(
+    config: &Config,
+    name: &TableName,
+    table: &Table,
+    column: &str,
+    settings: &ColumnConfig,
+    findings: &mut Vec<Finding>,
+) {
+    if config.kms.provider == Provider::None || settings.bind.is_empty() {
+        return;
+    }
+    let mut add = |message: String, hint: &str| {
+        let mut found = finding(Severity::Error, name, Some(column), message, hint);
+        found.fatal = true;
+        findings.push(found);
+    };
+    for bound in &settings.bind {
+        match table.column(bound).map(|found| key_column(&table.name, found)) {
+            Some(Ok(_)) => {}
+            Some(Err(reason)) => add(
+                format!("its values are to be bound to {bound}, which {reason}"),
+                "bind them to a key that the application supplies, or remove `bind`",
+            ),
+            None => add(
+                format!("its values are to be bound to {bound}, and the table has no such column"),
+                "correct the name, or remove `bind`",
+            ),
+        }
+    }
+    if !tells_rows_apart(table, &settings.bind) {
+        add(
+            format!(
+                "no PRIMARY or UNIQUE key consists of the columns that its values are to be bound to ({}): values could \
+                 be exchanged between rows that are equal in them",
+                settings.bind.join(", ")
+            ),
+            "name the columns of the primary key",
+        );
     }
 }
 

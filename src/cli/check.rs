@@ -9,7 +9,7 @@ use super::paint::{Color, Paint, table};
 use super::{Exit, Failure};
 use crate::catalog::inspect::{self, Inspection};
 use crate::catalog::verify::{self, Finding, Severity};
-use crate::catalog::{self, Catalog, CatalogError, Column, ServerFlavor, Snapshot, Watched, Width};
+use crate::catalog::{self, Catalog, CatalogError, Column, ProtectedColumn, ServerFlavor, Snapshot, Watched, Width};
 use crate::config::{BackendAddress, Config, KmsMode, Provider};
 use crate::control::Control;
 use crate::keys::providers::rights::{Excess, Right};
@@ -259,9 +259,7 @@ impl Report {
                         let guard = catalog::guard_sql(table, column, config.is_mixed(name, column_name))
                             .filter(|_| verify::room(column).is_some());
                         row.push(type_name(column));
-                        row.push(
-                            column.protected.as_ref().map_or("", |protected| mode_name(protected.mode)).to_owned(),
-                        );
+                        row.push(column.protected.as_deref().map(mode_of).unwrap_or_default());
                         row.push(room(column));
                         row.push(match (&guard, guarded) {
                             (Some(_), true) => "in place".to_owned(),
@@ -324,6 +322,12 @@ fn same(a: &crate::config::TableName, b: &crate::config::TableName) -> bool {
 
 fn note(severity: Severity, message: &str, hint: &str) -> Finding {
     Finding { severity, table: None, column: None, message: message.into(), hint: hint.into(), fatal: false }
+}
+
+/// How values of a column are sealed.
+fn mode_of(column: &ProtectedColumn) -> String {
+    let bound = if column.bind.is_empty() { "" } else { ", bound" };
+    format!("{}{bound}", mode_name(column.mode))
 }
 
 fn mode_name(mode: KmsMode) -> &'static str {

@@ -146,7 +146,7 @@ fn provider_none(kms: Option<&Kms>) -> bool {
 }
 
 /// The items of a list; what is none stands for a list of itself.
-fn list(node: &Node) -> &[Node] {
+pub(super) fn list(node: &Node) -> &[Node] {
     match &node.value {
         Value::Sequence(items) => items,
         _ => std::slice::from_ref(node),

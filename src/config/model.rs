@@ -93,6 +93,7 @@ impl Config {
                 && !self.kms.accept_contexts.is_empty()
                 && settings.mode.unwrap_or(self.kms.mode) == KmsMode::Envelope
                 && settings.search == Search::None
+                && settings.bind.is_empty()
         })
     }
 }
@@ -286,6 +287,9 @@ pub struct ColumnConfig {
     pub search: Search,
     /// What seals its values, in envelope mode.
     pub cipher: Cipher,
+    /// The columns of the table that tell the row apart which each value is bound to; none: values may stand in any
+    /// row.
+    pub bind: Vec<String>,
     /// `compare: binary`: the application knows that a searchable column compares bytes, whatever its
     /// collation.
     pub compare_binary: bool,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::load::list;
 use super::model::*;
 use super::reader::{Keys, Reader, Section};
 use super::tree::{Key, Node, Pos};
@@ -10,7 +11,7 @@ use crate::seal::types::{LogicalType, NotAType};
 const TABLE: Keys = Keys { path: "tables.*", names: &["columns", "sealed_as", "allow_ddl"], later: &[] };
 const COLUMN: Keys = Keys {
     path: "tables.*.columns.*",
-    names: &["mode", "sealed_as", "pad", "empty", "search", "compare", "cipher", "type"],
+    names: &["mode", "sealed_as", "pad", "empty", "search", "compare", "cipher", "type", "bind"],
     later: &["domain"],
 };
 
@@ -106,6 +107,16 @@ fn table(r: &mut Reader<'_>, key: &Key, node: &Node, defaults: Defaults) -> Tabl
             columns.insert(key.name.clone(), config);
         }
     }
+    for (name, column) in &columns {
+        let sealed = |bound: &&String| columns.keys().any(|other| other.eq_ignore_ascii_case(bound));
+        if let Some(bound) = column.bind.iter().find(sealed) {
+            r.problem(
+                section.key_pos("columns"),
+                format!("`{name}` is bound to rows by `{bound}`, which is protected itself"),
+                "bind values by columns that are stored as they are, such as the primary key",
+            );
+        }
+    }
     if columns.values().any(|column| column.search != Search::None)
         && columns.values().any(|column| column.cipher == Cipher::Gcm)
     {
@@ -164,7 +175,8 @@ fn column(r: &mut Reader<'_>, key: &Key, node: &Node, defaults: Defaults) -> Col
             "remove one of the two keys, or declare a DOUBLE, DECIMAL or integer",
         );
     }
-    ColumnConfig { mode, sealed_as, pad, empty, search, compare_binary, cipher, logical }
+    let bind = bind(r, &section, direct, search);
+    ColumnConfig { mode, sealed_as, pad, empty, search, bind, compare_binary, cipher, logical }
 }
 
 /// `cipher` of a column, or what all have.
@@ -202,6 +214,40 @@ fn column_cipher(
         );
     }
     cipher
+}
+
+/// `bind: [tenant_id, id]`.
+fn bind(r: &mut Reader<'_>, section: &Section<'_>, direct: bool, search: Search) -> Vec<String> {
+    let Some((key, node)) = section.entry("bind") else { return Vec::new() };
+    let mut names: Vec<String> = Vec::new();
+    for item in list(node) {
+        let Some(name) = r.text(item, "bind") else { continue };
+        if let Err(reason) = identifier(&name) {
+            r.problem(item.pos, format!("`bind` cannot name this column: {reason}"), "rename the column");
+        } else if names.iter().any(|other| other.eq_ignore_ascii_case(&name)) {
+            r.problem(item.pos, format!("`bind` names column `{name}` twice"), "remove one of the two");
+        } else {
+            names.push(name);
+        }
+    }
+    if list(node).is_empty() {
+        r.problem(key.pos, "`bind` names no column", "for example `bind: [id]`, the table's primary key");
+    }
+    if direct {
+        r.problem(
+            key.pos,
+            "`bind` is for envelope mode only: a row has no place in the encryption context of direct values",
+            "remove the key, or give the column `mode: envelope`",
+        );
+    }
+    if search != Search::None {
+        r.problem(
+            key.pos,
+            "`bind` and `search` exclude each other: equal values of two rows would be sealed differently",
+            "remove one of the two",
+        );
+    }
+    names
 }
 
 /// `search` and `compare`, which is not read where it would say nothing.

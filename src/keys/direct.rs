@@ -98,10 +98,12 @@ impl Direct {
     }
 
     /// Whether a stored value of an enveloped column is one that an application encrypted itself, to be opened
-    /// under [`Kms::accept_contexts`]. Not in searchable columns: a comparison would not find it.
+    /// under [`Kms::accept_contexts`]. Not in searchable columns, where a comparison would not find it, nor in those
+    /// that bind values to rows, of which it knows nothing.
     pub fn is_foreign(&self, column: &ProtectedColumn, stored: &[u8]) -> bool {
         column.mode == KmsMode::Envelope
             && column.search == Search::None
+            && column.bind.is_empty()
             && !self.accepted.is_empty()
             && aws_blob(stored, column.physical).is_some()
     }

@@ -28,10 +28,20 @@ pub enum KeyError {
     )]
     NotSealed { column: String },
     #[error(
-        "a value in {column} was sealed for another table or column or under another encryption context, or was changed; \
-         restore the original value, or set sealed_as if the table or column was renamed"
+        "a value in {column} was sealed for another table, column or row or under another encryption context, or was \
+         changed; restore the original value, or set sealed_as if the table or column was renamed"
     )]
     WrongPlace { column: String },
+    #[error(
+        "a value in {column} is not bound to its row: it was sealed before the column had `bind`, or put there by \
+         somebody; write it anew, or take `bind` out of the configuration"
+    )]
+    NotBound { column: String },
+    #[error(
+        "a value in {column} is bound to its row, and the configuration does not say by which columns; set `bind` as it \
+         was when the value was sealed"
+    )]
+    Bound { column: String },
     #[error(
         "a value in {table} is sealed with data key {id}, which the vault does not hold; \
          restore the vault's rows from a backup"
@@ -102,6 +112,8 @@ impl KeyError {
         match self {
             Self::NotSealed { .. }
             | Self::WrongPlace { .. }
+            | Self::NotBound { .. }
+            | Self::Bound { .. }
             | Self::OtherTable { .. }
             | Self::Malformed { .. }
             | Self::UnknownFormat { .. }
@@ -173,6 +185,8 @@ impl KeyError {
             Self::CannotSeal { .. } => "SW-1922",
             Self::Spent { .. } => "SW-1923",
             Self::OtherServer => "SW-1924",
+            Self::NotBound { .. } => "SW-1925",
+            Self::Bound { .. } => "SW-1926",
             Self::ShuttingDown => "SW-1930",
         }
     }
@@ -208,6 +222,8 @@ impl KeyError {
         match error {
             SealError::NotSealed => Self::NotSealed { column },
             SealError::Authentication => Self::WrongPlace { column },
+            SealError::NotBound => Self::NotBound { column },
+            SealError::Bound => Self::Bound { column },
             SealError::UnknownAlgorithm(_) | SealError::UnknownSearchVersion(_) => {
                 Self::UnknownFormat { column, reason: error }
             }
@@ -251,6 +267,8 @@ mod tests {
             KeyError::Shredded { table: table() },
             KeyError::KeyGone { table: table(), id: 1 },
             KeyError::OtherServer,
+            KeyError::NotBound { column: column() },
+            KeyError::Bound { column: column() },
             KeyError::TooLongForKms { column: column() },
             KeyError::Empty { column: column() },
             KeyError::CannotSeal { column: column(), reason },

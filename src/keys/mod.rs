@@ -11,6 +11,7 @@ mod flights;
 pub mod life;
 mod lookup;
 mod opened;
+mod placed;
 mod plaintexts;
 pub mod provider;
 pub mod providers;
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub use direct::Memo;
 pub use error::{Fault, KeyError};
 pub use opened::Opened;
+pub use placed::Placed;
 pub use report::KeysReport;
 pub use vouch::{Destination, Identity};
 
@@ -41,7 +43,7 @@ use self::store::Store;
 use crate::catalog::ProtectedColumn;
 use crate::config::{Cipher, Config, KmsMode, Search};
 use crate::control::{Control, ControlError};
-use crate::seal::{Plaintext, SealError, Sealed, format};
+use crate::seal::{Plaintext, Row, SealError, Sealed, format};
 
 /// How often opened values are looked at, at least and at most.
 const SWEEP: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
@@ -97,11 +99,15 @@ impl Keys {
 
     /// Seals a batch, order kept. The answer is the stored form: base64 text for text columns (ASCII),
     /// bytes for binary ones. All or nothing.
-    pub async fn seal(&self, values: Vec<(Arc<ProtectedColumn>, Plaintext)>) -> Result<Vec<Vec<u8>>, KeyError> {
+    pub async fn seal(&self, values: Vec<impl Into<Placed<Plaintext>>>) -> Result<Vec<Vec<u8>>, KeyError> {
+        self.seal_placed(values.into_iter().map(Into::into).collect()).await
+    }
+
+    async fn seal_placed(&self, values: Vec<Placed<Plaintext>>) -> Result<Vec<Vec<u8>>, KeyError> {
         let mut out: Vec<Option<Vec<u8>>> = Vec::with_capacity(values.len());
         let (mut places, mut waiting) = (Vec::new(), Vec::new());
-        for (at, (column, value)) in values.into_iter().enumerate() {
-            out.push(match self.seal_now(&column, &value) {
+        for (at, Placed { column, row, value }) in values.into_iter().enumerate() {
+            out.push(match self.seal_now(&column, row.as_ref(), &value) {
                 Some(sealed) => Some(sealed?),
                 None if column.mode == KmsMode::Direct => {
                     places.push(at);
@@ -120,7 +126,7 @@ impl Keys {
                     if column.cipher == Cipher::Gcm {
                         key = self.inner.take_seal(table, key).await?;
                     }
-                    Some(seal_with(&key, search.as_deref(), &column, &value)?)
+                    Some(seal_with(&key, search.as_deref(), &column, row.as_ref(), &value)?)
                 }
             });
         }
@@ -179,8 +185,8 @@ impl Keys {
 
     /// Opens stored values one after the other, order kept; KMS opens several at once. A value that is not
     /// sealed is an error, which leaves those before it alone.
-    pub fn open(&self, values: Vec<(Arc<ProtectedColumn>, Vec<u8>)>, memo: &Memo) -> Opened {
-        Opened::begin(self, values, memo)
+    pub fn open(&self, values: Vec<impl Into<Placed<Vec<u8>>>>, memo: &Memo) -> Opened {
+        Opened::begin(self, values.into_iter().map(Into::into).collect(), memo)
     }
 
     /// Wipes opened values when their time is over, for as long as anybody holds this.
@@ -198,7 +204,12 @@ impl Keys {
     }
 
     /// Seals one value without waiting, if its key is at hand. `None`: use [`Keys::seal`].
-    pub fn seal_now(&self, column: &ProtectedColumn, value: &Plaintext) -> Option<Result<Vec<u8>, KeyError>> {
+    pub fn seal_now(
+        &self,
+        column: &ProtectedColumn,
+        row: Option<&Row>,
+        value: &Plaintext,
+    ) -> Option<Result<Vec<u8>, KeyError>> {
         if matches!(self.inner.envelope.provider, Provider::None) {
             return Some(Ok(value.expose().to_vec()));
         }
@@ -214,13 +225,18 @@ impl Keys {
                 if column.cipher == Cipher::Gcm && !key.allowance().take() {
                     return None;
                 }
-                Some(seal_with(&key, search.as_deref(), column, value))
+                Some(seal_with(&key, search.as_deref(), column, row, value))
             }
         }
     }
 
     /// Opens one value without waiting, if its key is at hand. `None`: use [`Keys::open`].
-    pub fn open_now(&self, column: &ProtectedColumn, stored: &[u8]) -> Option<Result<Plaintext, KeyError>> {
+    pub fn open_now(
+        &self,
+        column: &ProtectedColumn,
+        row: Option<&Row>,
+        stored: &[u8],
+    ) -> Option<Result<Plaintext, KeyError>> {
         if matches!(self.inner.envelope.provider, Provider::None) {
             return Some(Ok(Plaintext::new(stored.to_vec())));
         }
@@ -239,10 +255,15 @@ impl Keys {
             Err(error) => return fail(error),
         };
         let key = self.inner.envelope.cache.id_now(&column.scope.table, sealed.header.key_id)?;
-        Some(open_with(&key, column, &sealed))
+        Some(open_with(&key, column, row, &sealed))
     }
 
-    async fn open_envelope(&self, column: &ProtectedColumn, stored: &[u8]) -> Result<Plaintext, KeyError> {
+    async fn open_envelope(
+        &self,
+        column: &ProtectedColumn,
+        row: Option<&Row>,
+        stored: &[u8],
+    ) -> Result<Plaintext, KeyError> {
         let fail = |error| KeyError::opening(label(column), error);
         let bytes = format::decode_stored(stored, column.physical).map_err(fail)?;
         let sealed = Sealed::parse(&bytes).map_err(fail)?;
@@ -251,7 +272,7 @@ impl Keys {
             KeyError::OtherTable { .. } => KeyError::WrongPlace { column: label(column) },
             error => error,
         })?;
-        open_with(&key, column, &sealed)
+        open_with(&key, column, row, &sealed)
     }
 
     /// Where values of the column's table that were sealed before would be found.
@@ -271,17 +292,37 @@ fn seal_with(
     key: &cache::TableKey,
     search: Option<&cache::TableKey>,
     column: &ProtectedColumn,
+    row: Option<&Row>,
     value: &Plaintext,
 ) -> Result<Vec<u8>, KeyError> {
-    key.column(&column.scope)
-        .and_then(|key| match search {
-            Some(search) => key.seal_searchable(&*search.search(&column.scope)?, value, column.physical),
-            None if column.cipher == Cipher::Gcm => key.seal_gcm(value, column.pad, column.physical),
-            None => key.seal(value, column.pad, column.physical),
+    row_of(column, row)
+        .and_then(|row| {
+            let key = key.column(&column.scope)?;
+            match search {
+                Some(search) => key.seal_searchable(&*search.search(&column.scope)?, value, column.physical),
+                None if column.cipher == Cipher::Gcm => key.seal_gcm(value, column.pad, row, column.physical),
+                None => key.seal(value, column.pad, row, column.physical),
+            }
         })
         .map_err(|reason| KeyError::CannotSeal { column: label(column), reason })
 }
 
-fn open_with(key: &cache::TableKey, column: &ProtectedColumn, sealed: &Sealed<'_>) -> Result<Plaintext, KeyError> {
-    key.column(&column.scope).and_then(|key| key.open(sealed)).map_err(|error| KeyError::opening(label(column), error))
+fn open_with(
+    key: &cache::TableKey,
+    column: &ProtectedColumn,
+    row: Option<&Row>,
+    sealed: &Sealed<'_>,
+) -> Result<Plaintext, KeyError> {
+    row_of(column, row)
+        .and_then(|row| key.column(&column.scope)?.open(sealed, row))
+        .map_err(|error| KeyError::opening(label(column), error))
+}
+
+/// The row that values of `column` are bound to, which must be known where it has `bind`.
+fn row_of<'r>(column: &ProtectedColumn, row: Option<&'r Row>) -> Result<Option<&'r Row>, SealError> {
+    match (column.bind.is_empty(), row) {
+        (true, _) => Ok(None),
+        (false, Some(row)) => Ok(Some(row)),
+        (false, None) => Err(SealError::NotBound),
+    }
 }

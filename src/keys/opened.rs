@@ -1,13 +1,10 @@
 //! Stored values on their way to being plaintext, handed out in their order while KMS is still at work on
 //! later ones.
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 
 use super::error::KeyError;
-use super::{Keys, Memo};
-use crate::catalog::ProtectedColumn;
+use super::{Keys, Memo, Placed};
 use crate::config::KmsMode;
 use crate::seal::Plaintext;
 
@@ -22,22 +19,24 @@ pub struct Opened {
 enum Value {
     Known(Result<Plaintext, KeyError>),
     /// Its key is to be loaded; the ones behind it will find it loaded.
-    Envelope(Arc<ProtectedColumn>, Vec<u8>),
+    Envelope(Placed<Vec<u8>>),
     Direct,
 }
 
 impl Opened {
-    pub(super) fn begin(keys: &Keys, values: Vec<(Arc<ProtectedColumn>, Vec<u8>)>, memo: &Memo) -> Self {
+    pub(super) fn begin(keys: &Keys, values: Vec<Placed<Vec<u8>>>, memo: &Memo) -> Self {
         let mut direct = Vec::new();
         let values: Vec<Value> = values
             .into_iter()
-            .map(|(column, stored)| match keys.open_now(&column, &stored) {
+            .map(|placed| match keys.open_now(&placed.column, placed.row.as_ref(), &placed.value) {
                 Some(known) => Value::Known(known),
-                None if column.mode == KmsMode::Direct || keys.inner.direct.is_foreign(&column, &stored) => {
-                    direct.push((column, stored));
+                None if placed.column.mode == KmsMode::Direct
+                    || keys.inner.direct.is_foreign(&placed.column, &placed.value) =>
+                {
+                    direct.push((placed.column, placed.value));
                     Value::Direct
                 }
-                None => Value::Envelope(column, stored),
+                None => Value::Envelope(placed),
             })
             .collect();
         Self { keys: keys.clone(), values: values.into_iter(), direct: keys.inner.direct.open(direct, memo) }
@@ -52,7 +51,9 @@ impl Opened {
     pub async fn next(&mut self) -> Option<Result<Plaintext, KeyError>> {
         Some(match self.values.next()? {
             Value::Known(known) => known,
-            Value::Envelope(column, stored) => self.keys.open_envelope(&column, &stored).await,
+            Value::Envelope(Placed { column, row, value }) => {
+                self.keys.open_envelope(&column, row.as_ref(), &value).await
+            }
             Value::Direct => self.direct.recv().await.unwrap_or(Err(KeyError::ShuttingDown)),
         })
     }

@@ -80,6 +80,7 @@ fn column(schema: &str, name: &str, mode: KmsMode) -> Arc<ProtectedColumn> {
         search: Search::None,
         cipher: Cipher::GcmSiv,
         logical: None,
+        bind: Vec::new(),
     })
 }
 
@@ -121,10 +122,10 @@ async fn the_first_value_waits_for_its_key_and_later_ones_do_not() {
     let folder = tempfile::tempdir().unwrap();
     let keys = keys(config(folder.path()), &Rows::default());
     let email = column("shop", "email", KmsMode::Envelope);
-    assert!(keys.seal_now(&email, &text("a")).is_none());
+    assert!(keys.seal_now(&email, None, &text("a")).is_none());
     let first = seal(&keys, &email, "a").await.unwrap();
-    assert!(keys.seal_now(&email, &text("b")).unwrap().is_ok());
-    assert_eq!(keys.open_now(&email, &first).unwrap().unwrap().expose(), b"a");
+    assert!(keys.seal_now(&email, None, &text("b")).unwrap().is_ok());
+    assert_eq!(keys.open_now(&email, None, &first).unwrap().unwrap().expose(), b"a");
 }
 
 #[tokio::test]
@@ -156,10 +157,10 @@ async fn every_proxy_seals_equal_values_of_a_searchable_column_alike() {
     let rows = Rows::default();
     let (email, phone) = (searched("shop", "email"), searched("shop", "phone"));
     let proxies = [keys(config(folder.path()), &rows), keys(config(folder.path()), &rows)];
-    assert!(proxies[0].seal_now(&email, &text("a")).is_none());
+    assert!(proxies[0].seal_now(&email, None, &text("a")).is_none());
     let first = seal(&proxies[0], &email, "a").await.unwrap();
     assert_eq!(seal(&proxies[1], &email, "a").await.unwrap(), first);
-    assert_eq!(proxies[1].seal_now(&email, &text("a")).unwrap().unwrap(), first);
+    assert_eq!(proxies[1].seal_now(&email, None, &text("a")).unwrap().unwrap(), first);
     assert_ne!(seal(&proxies[0], &email, "b").await.unwrap(), first);
     assert_ne!(seal(&proxies[0], &phone, "a").await.unwrap()[..20], first[..20]);
     assert_eq!(open(&proxies[1], &email, &first).await.unwrap(), "a");
@@ -247,6 +248,7 @@ fn column_parts(column: &ProtectedColumn) -> ProtectedColumn {
         search: column.search,
         cipher: column.cipher,
         logical: None,
+        bind: Vec::new(),
     }
 }
 

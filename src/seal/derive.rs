@@ -4,7 +4,7 @@
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use zeroize::Zeroizing;
 
-use super::{Scope, SealError};
+use super::{Row, Scope, SealError};
 
 /// The fixed salt of every derivation.
 pub const SALT: &[u8] = b"sealwire/v1/hkdf-sha-256";
@@ -67,12 +67,11 @@ pub fn info(purpose: &str, alg: u8, scope: &Scope) -> Vec<u8> {
     info
 }
 
-/// The associated data of a value: the bytes before its ciphertext, then table and column.
-pub fn associated_data(header: &[u8], scope_fields: &[u8]) -> Vec<u8> {
-    let mut aad = Vec::with_capacity(header.len() + scope_fields.len());
-    aad.extend(header);
-    aad.extend(scope_fields);
-    aad
+/// The associated data of a value: the bytes before its ciphertext, then table and column, then what its row is
+/// told apart by, if it is bound to one.
+pub fn associated_data(header: &[u8], scope_fields: &[u8], row: Option<&Row>) -> Vec<u8> {
+    let row = row.map_or(&[][..], Row::fields);
+    [header, scope_fields, row].concat()
 }
 
 /// The scope's fields, each length-prefixed.

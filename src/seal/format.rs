@@ -25,12 +25,14 @@ pub const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
 pub const PADDED: u32 = 0x8000_0000;
 /// Search versions fit six bits, so that [`GUARD_PATTERN`] can name the third character.
 pub const MAX_SEARCH_VERSION: u8 = 63;
+/// In the place of the search version of algorithms that have none: the value is bound to its row.
+pub const BOUND: u8 = 1;
 
-/// AES-256-GCM-SIV with a random nonce; search version 0.
+/// AES-256-GCM-SIV with a random nonce; search version 0, or [`BOUND`].
 pub const ALG_SIV_RANDOM: u8 = 1;
 /// AES-256-GCM-SIV with a nonce derived from the plaintext; search versions 1 to 63.
 pub const ALG_SIV_SEARCH: u8 = 2;
-/// AES-256-GCM with a random nonce; search version 0. An approved algorithm, whose nonces must not repeat: how
+/// AES-256-GCM with a random nonce; search version 0, or [`BOUND`]. An approved algorithm, whose nonces must not repeat: how
 /// many values one key seals is counted.
 pub const ALG_GCM_RANDOM: u8 = 3;
 
@@ -87,6 +89,11 @@ pub struct Header {
 }
 
 impl Header {
+    /// Whether the associated data hold the row, too.
+    pub fn is_bound(self) -> bool {
+        self.alg != ALG_SIV_SEARCH && self.search_version == BOUND
+    }
+
     /// The bytes before the ciphertext but the nonce, which the cipher itself authenticates: what algorithm 3
     /// binds, whose nonce is not known before it seals.
     pub fn without_nonce(self) -> [u8; HEADER_LEN - NONCE_LEN] {
@@ -125,7 +132,7 @@ impl<'a> Sealed<'a> {
             return Err(SealError::Malformed);
         }
         match (alg, search_version) {
-            (ALG_SIV_RANDOM | ALG_GCM_RANDOM, 0) => {}
+            (ALG_SIV_RANDOM | ALG_GCM_RANDOM, 0 | BOUND) => {}
             (ALG_SIV_SEARCH, 1..=MAX_SEARCH_VERSION) => {}
             (ALG_SIV_RANDOM | ALG_SIV_SEARCH | ALG_GCM_RANDOM, version) => {
                 return Err(SealError::UnknownSearchVersion(version));
@@ -255,12 +262,12 @@ mod tests {
             bytes[1] = alg;
             assert_eq!(Sealed::parse(&bytes).err(), Some(SealError::UnknownAlgorithm(alg)));
         }
-        for (alg, version) in [(1, 1), (2, 0), (2, 64), (2, 255), (3, 1)] {
+        for (alg, version) in [(1, 2), (2, 0), (2, 64), (2, 255), (3, 2), (3, 64)] {
             bytes[1] = alg;
             bytes[2] = version;
             assert_eq!(Sealed::parse(&bytes).err(), Some(SealError::UnknownSearchVersion(version)));
         }
-        for (alg, version) in [(1, 0), (2, 63), (3, 0)] {
+        for (alg, version) in [(1, 0), (1, BOUND), (2, 63), (3, 0), (3, BOUND)] {
             (bytes[1], bytes[2]) = (alg, version);
             assert!(Sealed::parse(&bytes).is_ok());
         }

@@ -7,6 +7,7 @@ pub mod direct;
 pub mod format;
 pub mod module;
 pub mod pad;
+pub mod row;
 pub mod scrub;
 pub mod search;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub mod width;
 pub use cipher::ColumnKey;
 pub use derive::DataKey;
 pub use format::{GUARD_PATTERN, Header, Sealed, guard_expression, mixed_guard_expression};
+pub use row::Row;
 pub use scrub::{looks_sealed, scrub};
 pub use search::SearchKey;
 pub use width::{direct_len_estimate, max_plaintext, max_plaintext_direct, sealed_len};
@@ -73,9 +75,13 @@ pub enum SealError {
     UnknownAlgorithm(u8),
     #[error("it was sealed with search version {0}, which its algorithm does not have")]
     UnknownSearchVersion(u8),
-    /// Wrong key, wrong table, wrong column, or changed bytes: the cipher cannot tell them apart.
+    /// Wrong key, wrong table, wrong column, wrong row, or changed bytes: the cipher cannot tell them apart.
     #[error("it was sealed for another table or column, or was changed")]
     Authentication,
+    #[error("it is not bound to a row, as its column now asks for")]
+    NotBound,
+    #[error("it is bound to a row, which its column does not tell")]
+    Bound,
     #[error("pad must be between 1 and {max}", max = pad::MAX_PAD)]
     Pad,
     #[error("the value is too long to seal")]

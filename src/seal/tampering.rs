@@ -18,13 +18,13 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
     let search = SearchKey::derive(&DataKey::new(&[2; 32]).unwrap(), 1, &scope()).unwrap();
     let (empty, text) = (Plaintext::new(Vec::new()), Plaintext::new(b"jane@example.org".to_vec()));
     vec![
-        ("random", key().seal(&text, None, Physical::Binary).unwrap()),
-        ("random, empty", key().seal(&empty, None, Physical::Binary).unwrap()),
-        ("random, padded", key().seal(&text, Some(32), Physical::Binary).unwrap()),
-        ("random, empty, padded", key().seal(&empty, Some(8), Physical::Binary).unwrap()),
-        ("gcm", key().seal_gcm(&text, None, Physical::Binary).unwrap()),
-        ("gcm, empty", key().seal_gcm(&empty, None, Physical::Binary).unwrap()),
-        ("gcm, padded", key().seal_gcm(&text, Some(32), Physical::Binary).unwrap()),
+        ("random", key().seal(&text, None, None, Physical::Binary).unwrap()),
+        ("random, empty", key().seal(&empty, None, None, Physical::Binary).unwrap()),
+        ("random, padded", key().seal(&text, Some(32), None, Physical::Binary).unwrap()),
+        ("random, empty, padded", key().seal(&empty, Some(8), None, Physical::Binary).unwrap()),
+        ("gcm", key().seal_gcm(&text, None, None, Physical::Binary).unwrap()),
+        ("gcm, empty", key().seal_gcm(&empty, None, None, Physical::Binary).unwrap()),
+        ("gcm, padded", key().seal_gcm(&text, Some(32), None, Physical::Binary).unwrap()),
         ("searchable", key().seal_searchable(&search, &text, Physical::Binary).unwrap()),
         ("searchable, empty", key().seal_searchable(&search, &empty, Physical::Binary).unwrap()),
     ]
@@ -33,7 +33,7 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
 /// Opens it as the proxy does, key id aside: that one is looked up in the vault first.
 fn open(stored: &[u8], physical: Physical) -> Result<Plaintext, SealError> {
     let bytes = decode_stored(stored, physical)?;
-    key().open(&Sealed::parse(&bytes)?)
+    key().open(&Sealed::parse(&bytes)?, None)
 }
 
 fn every_form() -> impl Iterator<Item = (&'static str, Physical, Vec<u8>)> {
@@ -100,7 +100,7 @@ fn no_other_byte_of_the_header_can_be_substituted() {
 fn parts_of_two_values_do_not_make_a_third() {
     for seal in [ColumnKey::seal, ColumnKey::seal_gcm] {
         let two = [b"jane@example.org", b"john@example.org"]
-            .map(|text| seal(&key(), &Plaintext::new(text.to_vec()), None, Physical::Binary).unwrap());
+            .map(|text| seal(&key(), &Plaintext::new(text.to_vec()), None, None, Physical::Binary).unwrap());
         for at in 1..two[0].len() {
             let spliced = [&two[0][..at], &two[1][at..]].concat();
             // Both begin alike up to the nonce, and bytes next to a cut may happen to be alike too.

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{ColumnKey, DataKey, Plaintext, Scope, Sealed, SearchKey, format};
+use super::{ColumnKey, DataKey, Plaintext, Row, Scope, Sealed, SearchKey, format};
 use crate::catalog::Physical;
 
 #[derive(Deserialize)]
@@ -11,6 +11,7 @@ struct File {
     sealed: Vec<Vector>,
     searchable: Vec<Searchable>,
     gcm: Vec<Vector>,
+    bound: Vec<Bound>,
     refused: Vec<Refused>,
 }
 
@@ -26,6 +27,13 @@ struct Vector {
     plaintext: String,
     bytes: String,
     text: String,
+}
+
+#[derive(Deserialize)]
+struct Bound {
+    #[serde(flatten)]
+    vector: Vector,
+    row: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -72,13 +80,13 @@ fn every_vector_seals_and_opens_as_recorded() {
         let key = key(&vector.data_key, vector.key_id, &vector.table, &vector.column);
         let plaintext = Plaintext::new(unhex(&vector.plaintext));
         let nonce = unhex(&vector.nonce).try_into().unwrap();
-        let bytes = key.seal_with_nonce(&plaintext, vector.pad, nonce).unwrap();
+        let bytes = key.seal_with_nonce(&plaintext, vector.pad, None, nonce).unwrap();
         assert_eq!(bytes, unhex(&vector.bytes), "{}", vector.name);
         assert_eq!(format::encode_text(&bytes), vector.text.as_bytes(), "{}", vector.name);
         let decoded = format::decode_stored(vector.text.as_bytes(), Physical::Text).unwrap();
         let sealed = Sealed::parse(&decoded).unwrap();
         assert_eq!(sealed.header.key_id, vector.key_id, "{}", vector.name);
-        assert_eq!(key.open(&sealed).unwrap().expose(), plaintext.expose(), "{}", vector.name);
+        assert_eq!(key.open(&sealed, None).unwrap().expose(), plaintext.expose(), "{}", vector.name);
     }
 }
 
@@ -97,7 +105,7 @@ fn every_searchable_vector_seals_and_opens_as_recorded() {
         assert_eq!(stored, vector.text.as_bytes(), "{}", vector.name);
         let decoded = format::decode_stored(&stored, Physical::Text).unwrap();
         assert_eq!(
-            key.open(&Sealed::parse(&decoded).unwrap()).unwrap().expose(),
+            key.open(&Sealed::parse(&decoded).unwrap(), None).unwrap().expose(),
             plaintext.expose(),
             "{}",
             vector.name
@@ -116,7 +124,28 @@ fn every_vector_of_algorithm_3_opens_as_recorded() {
         let sealed = Sealed::parse(&decoded).unwrap();
         assert_eq!(sealed.header.nonce.to_vec(), unhex(&vector.nonce), "{}", vector.name);
         assert_eq!(sealed.header.padded, vector.pad.is_some(), "{}", vector.name);
-        assert_eq!(key.open(&sealed).unwrap().expose(), unhex(&vector.plaintext), "{}", vector.name);
+        assert_eq!(key.open(&sealed, None).unwrap().expose(), unhex(&vector.plaintext), "{}", vector.name);
+    }
+}
+
+#[test]
+fn every_bound_vector_opens_in_its_row_as_recorded() {
+    let vectors = file().bound;
+    assert!(vectors.len() >= 5);
+    for Bound { vector, row } in vectors {
+        let key = key(&vector.data_key, vector.key_id, &vector.table, &vector.column);
+        let values: Vec<Vec<u8>> = row.iter().map(|value| unhex(value)).collect();
+        let row = Row::of(values.iter().map(Vec::as_slice));
+        let decoded = format::decode_stored(vector.text.as_bytes(), Physical::Text).unwrap();
+        assert_eq!(*decoded, unhex(&vector.bytes), "{}", vector.name);
+        let sealed = Sealed::parse(&decoded).unwrap();
+        let plaintext = key.open(&sealed, Some(&row)).unwrap();
+        assert_eq!(plaintext.expose(), unhex(&vector.plaintext), "{}", vector.name);
+        assert!(key.open(&sealed, Some(&Row::of([&b"other"[..]]))).is_err(), "{}", vector.name);
+        if sealed.header.alg == format::ALG_SIV_RANDOM {
+            let nonce = unhex(&vector.nonce).try_into().unwrap();
+            assert_eq!(key.seal_with_nonce(&plaintext, vector.pad, Some(&row), nonce).unwrap(), *decoded);
+        }
     }
 }
 
@@ -127,7 +156,7 @@ fn every_refused_vector_is_refused() {
     for vector in vectors {
         let opened = format::decode_stored(vector.text.as_bytes(), Physical::Text).and_then(|bytes| {
             let sealed = Sealed::parse(&bytes)?;
-            key(&vector.data_key, sealed.header.key_id, &vector.table, &vector.column).open(&sealed)
+            key(&vector.data_key, sealed.header.key_id, &vector.table, &vector.column).open(&sealed, None)
         });
         assert!(opened.is_err(), "{}", vector.name);
     }

@@ -2,7 +2,6 @@
 //! what the server is sent.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -10,57 +9,102 @@ use super::error::{refused, sealwire_error};
 use super::prepared::{LongData, Protected};
 use super::typed;
 use crate::catalog::{Physical, ProtectedColumn};
-use crate::seal::Plaintext;
-use crate::seal::types::{Input, find, fit};
+use crate::keys::Placed;
+use crate::seal::types::{Input, LogicalType, find, fit};
+use crate::seal::{Plaintext, Row};
 use crate::sql::charset::{decode_to_utf8, of_column, to_connection};
 use crate::sql::misfit::misfit;
-use crate::sql::{COMPARED, Charset, NullPolicy, ParamRole, RefusalCode, SealParam};
+use crate::sql::{
+    COMPARED, Charset, EXACT_IN_A_DOUBLE, NullPolicy, ParamRole, RefusalCode, RowPart, SealParam, row_value,
+};
 use crate::wire::column::types;
 use crate::wire::err::ErrPacket;
 use crate::wire::execute::{Execute, OutParam, ParamType, ParamValue};
 use crate::wire::number;
 
+/// A parameter's index, the row that the server would name in an error about it, and what it gives to its column.
+pub(super) type Bound = (usize, (u32, Placed<Plaintext>));
+
 impl Protected {
-    /// The plaintext of every parameter that must be sealed, by its index.
-    #[allow(clippy::type_complexity, reason = "the tuple is what `seal` takes, behind its index")]
-    pub(super) fn plaintexts(
-        &self,
-        payload: &[u8],
-        execute: &Execute,
-    ) -> Result<Vec<(usize, (Arc<ProtectedColumn>, u32, Plaintext))>, ErrPacket> {
+    /// The plaintext of every parameter that must be sealed: its index, the row of the statement, the value.
+    pub(super) fn plaintexts(&self, payload: &[u8], execute: &Execute) -> Result<Vec<Bound>, ErrPacket> {
         let mut out = Vec::new();
         for (index, role) in self.params.iter().enumerate() {
             let ParamRole::Seal(param) = role else { continue };
-            let kind = execute.types.get(index);
-            let value = match (execute.values.get(index), kind) {
-                (Some(ParamValue::Null), _) | (None, _) | (_, None) => match param.null {
-                    NullPolicy::Keep => continue,
-                    NullPolicy::SealEmpty => param.column.implicit_default(),
-                },
-                (Some(ParamValue::LongData), Some(kind)) => match self.long_data.get(&index) {
-                    Some(LongData::Held(held)) => {
-                        let value = self.string(param, *kind, held.expose())?;
-                        self.fitted(param, string_input(param, value)?)?
-                    }
-                    _ => return Err(unsupported(param, "long data that was not held")),
-                },
-                (Some(ParamValue::Inline(place)), Some(kind)) => {
-                    let bytes = payload.get(place.value.clone()).unwrap_or_default();
-                    match self.typed_input(param, *kind, bytes)? {
-                        Some(input) => self.fitted(param, input)?,
-                        None => match number::text_of(*kind, bytes, self.style) {
-                            // The server would compare numbers or times, and '007' would equal 7.
-                            Ok(Some(_)) if param.row == COMPARED => return Err(compared_with_number(param)),
-                            Ok(Some(text)) => Plaintext::new(text.into_bytes()),
-                            Ok(None) => self.string(param, *kind, bytes)?,
-                            Err(_) => return Err(unsupported(param, "a value that is not of its type")),
-                        },
-                    }
-                }
-            };
-            out.push((index, (param.column.clone(), param.row, value)));
+            let Some(value) = self.plaintext(index, param, payload, execute)? else { continue };
+            let row = self.row(param, payload, execute)?;
+            out.push((index, (param.row, Placed { column: param.column.clone(), row, value })));
         }
         Ok(out)
+    }
+
+    /// The plaintext of one parameter; `None` where NULL is to stay NULL.
+    fn plaintext(
+        &self,
+        index: usize,
+        param: &SealParam,
+        payload: &[u8],
+        execute: &Execute,
+    ) -> Result<Option<Plaintext>, ErrPacket> {
+        Ok(Some(match (execute.values.get(index), execute.types.get(index)) {
+            (Some(ParamValue::Null), _) | (None, _) | (_, None) => match param.null {
+                NullPolicy::Keep => return Ok(None),
+                NullPolicy::SealEmpty => param.column.implicit_default(),
+            },
+            (Some(ParamValue::LongData), Some(kind)) => match self.long_data.get(&index) {
+                Some(LongData::Held(held)) => {
+                    let value = self.string(param, *kind, held.expose())?;
+                    self.fitted(param, string_input(param, value)?)?
+                }
+                _ => return Err(unsupported(param, "long data that was not held")),
+            },
+            (Some(ParamValue::Inline(place)), Some(kind)) => {
+                let bytes = payload.get(place.value.clone()).unwrap_or_default();
+                match self.typed_input(param, *kind, bytes)? {
+                    Some(input) => self.fitted(param, input)?,
+                    None => match number::text_of(*kind, bytes, self.style) {
+                        // The server would compare numbers or times, and '007' would equal 7.
+                        Ok(Some(_)) if param.row == COMPARED => return Err(compared_with_number(param)),
+                        Ok(Some(text)) => Plaintext::new(text.into_bytes()),
+                        Ok(None) => self.string(param, *kind, bytes)?,
+                        Err(_) => return Err(unsupported(param, "a value that is not of its type")),
+                    },
+                }
+            }
+        }))
+    }
+
+    /// The row that a value of `param` is bound to, where its column has `bind`.
+    fn row(&self, param: &SealParam, payload: &[u8], execute: &Execute) -> Result<Option<Row>, ErrPacket> {
+        let mut values = Vec::with_capacity(param.bound.len());
+        for part in &param.bound {
+            values.push(match part {
+                RowPart::Known(value) => value.clone(),
+                RowPart::Param(index, key) => {
+                    let unknown = || row_unknown(&param.column, &key.column);
+                    if let Some(number) = self.whole_double(*index, key, payload, execute) {
+                        values.push(number.to_string().into_bytes());
+                        continue;
+                    }
+                    let value = self.plaintext(*index, key, payload, execute).map_err(|_| unknown())?;
+                    let value = value.ok_or_else(unknown)?.expose().to_vec();
+                    row_value(&key.column, value).ok_or_else(unknown)?
+                }
+            });
+        }
+        Ok((!values.is_empty()).then(|| Row::of(values.iter().map(Vec::as_slice))))
+    }
+
+    /// An integer of the key's type that the client binds as a DOUBLE, as those in JavaScript do.
+    fn whole_double(&self, index: usize, key: &SealParam, payload: &[u8], execute: &Execute) -> Option<i128> {
+        let Some(LogicalType::Integer(integer)) = &key.column.logical else { return None };
+        let Some(ParamValue::Inline(place)) = execute.values.get(index) else { return None };
+        let bytes = payload.get(place.value.clone())?;
+        let Ok(Some(Input::Double(number))) = self.typed_input(key, *execute.types.get(index)?, bytes) else {
+            return None;
+        };
+        // What has no exponent is printed digit by digit.
+        integer.parse(&format!("{number}")).filter(|number| number.abs() <= EXACT_IN_A_DOUBLE)
     }
 
     /// A value bound to a column with a declared type; `None` without one.
@@ -168,6 +212,20 @@ fn string_input(param: &SealParam, value: Plaintext) -> Result<Input, ErrPacket>
             Err(_) => Err(unsupported(param, "a string that is not valid")),
         },
     }
+}
+
+fn row_unknown(column: &ProtectedColumn, key: &ProtectedColumn) -> ErrPacket {
+    sealwire_error(
+        RefusalCode::RowUnknown,
+        format!(
+            "values of protected column {}.{} are bound to their row, and the parameter for {} is NULL or not written as \
+             a column of the type {} stores it",
+            column.table,
+            column.name,
+            key.name,
+            key.logical.as_ref().map(ToString::to_string).unwrap_or_default()
+        ),
+    )
 }
 
 fn owned(text: Option<std::borrow::Cow<'_, [u8]>>) -> Option<Vec<u8>> {

@@ -9,6 +9,7 @@ use super::command::Session;
 use super::error::{SessionError, sealwire_error};
 use super::protect::{Sealing, seal};
 use crate::catalog::{Physical, ProtectedColumn};
+use crate::keys::Placed;
 use crate::seal::Plaintext;
 use crate::seal::types::{BadValue, Input, Rules, fit};
 use crate::sql::RefusalCode;
@@ -171,7 +172,7 @@ impl Session {
         }
         let sealed = loop {
             let batch = values.iter().map(|(column, row, value): &(Arc<ProtectedColumn>, u32, Plaintext)| {
-                (column.clone(), *row, value.clone())
+                (*row, Placed::from((column.clone(), value.clone())))
             });
             match seal(&self.shared.keys, &self.shared.catalog, batch).await {
                 Sealing::Sealed(sealed) => break sealed,

@@ -8,7 +8,7 @@ use super::error::{SessionError, err_packet, refused, sealwire_error};
 use super::state::{Known, OTHER_SCHEMA, START_TRACKING, TELL_CHARACTER_SET_RESULTS, tell_state};
 use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, ServerFlavor, Snapshot, Width};
 use crate::config::KmsMode;
-use crate::keys::{Destination, Identity, KeyError, Keys};
+use crate::keys::{Destination, Identity, KeyError, Keys, Placed};
 use crate::seal::Plaintext;
 use crate::seal::versions::KeyVersions;
 use crate::sql::splice::{sealed_literals, splice};
@@ -73,8 +73,10 @@ impl Session {
             if let Err(error) = self.vouch(&stored).await? {
                 return Ok(Decision::Answer(error));
             }
-            let literals = sealed_literals(&planned.plan.edits)
-                .map(|literal| (literal.column.clone(), literal.row, literal.value.clone()));
+            let literals = sealed_literals(&planned.plan.edits).map(|literal| {
+                let (column, row, value) = (literal.column.clone(), literal.bound.clone(), literal.value.clone());
+                (literal.row, Placed { column, row, value })
+            });
             let sealed = match seal(&self.shared.keys, &self.shared.catalog, literals).await {
                 Sealing::Sealed(sealed) => sealed,
                 Sealing::Stale => continue,
@@ -301,15 +303,11 @@ pub enum Sealing {
     Answer(ErrPacket),
 }
 
-/// Seals values and compares each with its column's width. A value that seems too wide is judged by a
+/// Seals values, each with the number of its row in the statement, and compares each with its column's width. A value that seems too wide is judged by a
 /// catalog that was read after the fact, so that a column just widened never refuses what fits.
-pub async fn seal(
-    keys: &Keys,
-    catalog: &Catalog,
-    values: impl Iterator<Item = (Arc<ProtectedColumn>, u32, Plaintext)>,
-) -> Sealing {
+pub async fn seal(keys: &Keys, catalog: &Catalog, values: impl Iterator<Item = (u32, Placed<Plaintext>)>) -> Sealing {
     let (places, values): (Vec<(Arc<ProtectedColumn>, u32)>, Vec<_>) =
-        values.map(|(column, row, value)| ((column.clone(), row), (column, value))).unzip();
+        values.map(|(row, placed)| ((placed.column.clone(), row), placed)).unzip();
     if places.is_empty() {
         return Sealing::Sealed(Vec::new());
     }

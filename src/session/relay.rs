@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::command::Session;
 use super::error::{SessionError, sealwire_error};
-use super::rows::{Opening, RowFormat};
+use super::rows::{Opening, RowFormat, hidden};
 use super::{scrub, typed};
 use crate::catalog::{ServerFlavor, Snapshot};
 use crate::config::TableName;
@@ -24,7 +24,7 @@ use crate::wire::command::Answer;
 use crate::wire::err::ErrPacket;
 use crate::wire::frame::{HEADER, Header, MAX_PAYLOAD};
 use crate::wire::ok::{self, OkPacket};
-use crate::wire::reader::Reader;
+use crate::wire::reader::{Reader, put_lenenc};
 use crate::wire::response::{Kind, Response, Step};
 use crate::wire::status::SERVER_SESSION_STATE_CHANGED;
 use crate::wire::text;
@@ -156,6 +156,7 @@ impl Session {
             }
         }
         let mut rewritten: Option<Vec<u8>> = None;
+        let mut shown = true;
         match kind {
             Kind::Ok => rewritten = self.note_ok(payload)?,
             Kind::Eof => self.state.note_status(ok::parse_eof(payload)?.1),
@@ -186,14 +187,33 @@ impl Session {
                 let mut reader = Reader::new(payload);
                 reader.u8("COM_STMT_PREPARE_OK")?;
                 let id = reader.u32("COM_STMT_PREPARE_OK")?;
-                relay.relayed.prepared =
-                    Some((id, reader.u16("COM_STMT_PREPARE_OK")?, reader.u16("COM_STMT_PREPARE_OK")?));
+                let columns = reader.u16("COM_STMT_PREPARE_OK")?;
+                relay.relayed.prepared = Some((id, columns, reader.u16("COM_STMT_PREPARE_OK")?));
+                let hidden = relay.prepared_roles().map_or(0, hidden);
+                if hidden > 0 {
+                    let shown = columns.saturating_sub(u16::try_from(hidden).unwrap_or(u16::MAX));
+                    let mut answer = payload.to_vec();
+                    answer.get_mut(5..7).ok_or(Malformed("COM_STMT_PREPARE_OK"))?.copy_from_slice(&shown.to_le_bytes());
+                    rewritten = Some(answer);
+                }
             }
-            Kind::ColumnCount(count) => self.begin_result(relay, count),
-            Kind::Column => rewritten = self.note_column(relay, payload)?,
+            Kind::ColumnCount(count) => {
+                self.begin_result(relay, count);
+                let hidden = relay.roles().map_or(0, hidden) as u64;
+                if hidden > 0 {
+                    let mut answer = Vec::new();
+                    put_lenenc(&mut answer, count.saturating_sub(hidden));
+                    rewritten = Some(answer);
+                }
+            }
+            Kind::Column => {
+                shown = !relay.is_hidden(relay.relayed.column_types.len());
+                relay.renumber |= !shown;
+                rewritten = self.note_column(relay, payload)?;
+            }
             Kind::Parameter | Kind::String => {}
         }
-        if relay.aborted.is_none() {
+        if relay.aborted.is_none() && shown {
             self.client.put(rewritten.as_deref().unwrap_or(payload));
         }
         // The definitions are complete, and none was unexpected: what was held back may go.
@@ -348,6 +368,12 @@ impl<'a> Relay<'a> {
             View::Prepared { roles: ResultRoles::Columns(columns) } => Some(columns),
             _ => None,
         }
+    }
+
+    /// Whether the client does not see this column of the result or of the statement that is being prepared.
+    fn is_hidden(&self, index: usize) -> bool {
+        let columns = self.roles().or_else(|| self.prepared_roles());
+        columns.and_then(|columns| columns.get(index)).is_some_and(|column| column.hidden)
     }
 
     /// How the file is to be sealed that the server asks for.

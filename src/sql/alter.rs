@@ -22,6 +22,11 @@ fn is_protected(table: &Table, name: &str) -> bool {
     table.column(name).is_some_and(|c| c.protected.is_some())
 }
 
+/// Values are sealed in the column, or bound to what it holds.
+fn is_needed(table: &Table, name: &str) -> bool {
+    table.column(name).is_some_and(|c| c.bound || c.protected.is_some())
+}
+
 /// A refusal if the table named at `n` (behind REFERENCES) lends protected columns.
 pub(super) fn references(live: &Live<'_>, n: usize) -> Option<Decision> {
     let name = live.qualified(n)?;
@@ -158,7 +163,7 @@ fn check_change(live: &Live<'_>, table: &Table, change: Range<usize>) -> Result<
             }
             let at = if_exists(live, if live.is(n + 1, "column") { n + 2 } else { n + 1 });
             match live.name(at) {
-                Some(name) if is_protected(table, &name) => Err(live.refuse(RefusalCode::DropsColumn, say(at), at)),
+                Some(name) if is_needed(table, &name) => Err(live.refuse(RefusalCode::DropsColumn, say(at), at)),
                 Some(_) => Ok(()),
                 None => Err(live.refuse(RefusalCode::DdlNotUnderstood, "ALTER TABLE … DROP", n)),
             }
@@ -167,11 +172,14 @@ fn check_change(live: &Live<'_>, table: &Table, change: Range<usize>) -> Result<
             let at = if_exists(live, if live.is(n + 1, "column") { n + 2 } else { n + 1 });
             let name = live.name(at).ok_or_else(|| live.refuse(RefusalCode::DdlNotUnderstood, "ALTER TABLE", n))?;
             let definition = if verb == "change" { at + 2 } else { at + 1 };
-            let column = table.column(&name).filter(|c| c.protected.is_some());
+            let column = table.column(&name).filter(|c| c.bound || c.protected.is_some());
             if let Some(column) = column {
                 let new_name = live.name(definition - 1).unwrap_or_default();
                 if new_name.to_lowercase() != name.to_lowercase() {
                     return Err(live.refuse(RefusalCode::RenamesColumn, say(at), at));
+                }
+                if column.bound {
+                    return Err(live.refuse(RefusalCode::RetypesColumn, say(at), at));
                 }
                 return definition_keeps(live, table, column, definition..change.end);
             }
@@ -196,8 +204,8 @@ fn check_change(live: &Live<'_>, table: &Table, change: Range<usize>) -> Result<
             }
             if live.is(n + 1, "column") {
                 let at = if_exists(live, n + 2);
-                let protected = live.name(at).is_some_and(|name| is_protected(table, &name));
-                return if protected { Err(live.refuse(RefusalCode::RenamesColumn, say(at), at)) } else { Ok(()) };
+                let needed = live.name(at).is_some_and(|name| is_needed(table, &name));
+                return if needed { Err(live.refuse(RefusalCode::RenamesColumn, say(at), at)) } else { Ok(()) };
             }
             Err(live.refuse(RefusalCode::ReplacesTable, format!("RENAME of {}", table.name), n))
         }

@@ -290,6 +290,9 @@ fn check_format(
     charset: Option<Charset>,
 ) -> Result<(), Refusal> {
     let refuse = |what: &str| Err(live.refuse(RefusalCode::LoadData, format!("LOAD DATA LOCAL with {what}"), 0));
+    if fields.iter().filter_map(|field| field.seal.as_ref()).any(|column| !column.bind.is_empty()) {
+        return refuse("a column whose values are bound to their rows");
+    }
     let (Some(field), Some(line)) = (format.field_end.first(), format.line_end.first()) else {
         return refuse("FIELDS or LINES TERMINATED BY ''");
     };

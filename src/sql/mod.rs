@@ -31,6 +31,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 pub use analyse::analyse;
+pub use dml::{EXACT_IN_A_DOUBLE, row_value};
 pub use plan::*;
 pub use prefilter::Prefilter;
 pub use refusal::{Refusal, RefusalCode};

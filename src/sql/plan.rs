@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::catalog::{ProtectedColumn, Snapshot};
 use crate::config::TableName;
-use crate::seal::Plaintext;
 use crate::seal::types::Rules;
 use crate::seal::versions::{Form, KeyVersions};
+use crate::seal::{Plaintext, Row};
 use crate::sql::charset::Legacy;
 use crate::sql::load_data::LoadPlan;
 use crate::sql::refusal::Refusal;
@@ -129,6 +129,10 @@ pub struct ResultColumn {
     pub name: Option<String>,
     /// The protected column whose sealed value arrives here.
     pub open: Option<Arc<ProtectedColumn>>,
+    /// The result columns that hold what the value is bound to, where its column has `bind`.
+    pub bound: Vec<usize>,
+    /// The proxy asks for it, behind all others, to tell rows apart; the client does not see it.
+    pub hidden: bool,
 }
 
 /// A replacement of `span` (which may be empty: an insertion) in the original text.
@@ -150,6 +154,8 @@ pub struct SealedLiteral {
     pub form: Form,
     /// The row of the statement as MySQL counts it in 1406, from 1; or [`COMPARED`].
     pub row: u32,
+    /// What the value is bound to, where its column has `bind`.
+    pub bound: Option<Row>,
 }
 
 /// Stands for the row of a value that is compared with a column's values, and not stored: however long it
@@ -172,6 +178,17 @@ pub struct SealParam {
     pub form: Form,
     /// How values are converted to the column's declared type, if it has one.
     pub rules: Option<Rules>,
+    /// What the value is bound to, where its column has `bind`: a part for each column there.
+    pub bound: Vec<RowPart>,
+}
+
+/// What tells a row apart, of which there may be several.
+#[derive(Clone)]
+pub enum RowPart {
+    /// The column's value, in the one form of its type.
+    Known(Vec<u8>),
+    /// It is bound to the placeholder of this index, and read as if the role were the placeholder's.
+    Param(usize, Box<SealParam>),
 }
 
 /// What a bound NULL becomes.

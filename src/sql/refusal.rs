@@ -177,6 +177,16 @@ codes! {
         "What the function reads and writes does not pass the proxy.",
         "use the tables themselves";
 
+    RowUnknown = 1313, 1235, "42000", "The row that a value is bound to is not known",
+        "The column has `bind:`, so that a value is sealed for one row and opens in no other. An INSERT has to give the bound columns literals or parameters, written as the column stores them (ASCII where it is text), an UPDATE has to name one row, by `column = value` for each of them, joined with AND. ON DUPLICATE KEY UPDATE may write such a column where every unique key of the table holds the bound columns.",
+        "give the bound columns as literals or parameters: beside the value in an INSERT, as WHERE column = value in an UPDATE";
+    RowNotRead = 1314, 1235, "42000", "A value is read without what it is bound to",
+        "The column has `bind:`, so that a value opens only beside the bound columns of its row. They have to stand in the same select list, and that has to be the statement's outermost: not one of a derived table, a view, a common table expression or a UNION.",
+        "select the bound columns of the same table beside it";
+    BoundColumn = 1315, 1235, "42000", "A column that values are bound to would change",
+        "The protected values of the row are bound to what the column holds, and would not open any longer.",
+        "insert the row anew and delete the old one, or set the column by INSERT only";
+
     // 14xx: DDL.
     NarrowsColumn = 1401, 1235, "42000", "A protected column would become narrower",
         "Sealed values would be cut, and a cut sealed value is lost.",
@@ -318,7 +328,7 @@ codes! {
         "It was written around the proxy or before the column was protected, and is never handed out silently.",
         "seal existing rows before reading them through the proxy";
     OpenFailed = 1902, 1815, "HY000", "A sealed value does not open here",
-        "It was sealed for another table or column or under another encryption context, or was changed.",
+        "It was sealed for another table, column or row or under another encryption context, or was changed.",
         "restore the original value, or set sealed_as if the table or column was renamed";
     KeyMissing = 1903, 1815, "HY000", "A data key is missing",
         "A sealed value names a data key that the vault does not hold.",
@@ -386,6 +396,12 @@ codes! {
     OtherServer = 1924, 1205, "HY000", "The vault was read on another server",
         "Before a connection seals its first value, the vault's row is read on the server that the connection is to; backend.address leads to several servers, or a failover is under way.",
         "try again; if all servers behind backend.address take writes and none lags behind, set `backend.multi_primary: true`";
+    NotBound = 1925, 1815, "HY000", "A value is not bound to its row",
+        "The column has `bind:`, and the value was sealed before, or was put there by somebody.",
+        "write it anew, or take `bind` out of the configuration";
+    Bound = 1926, 1815, "HY000", "A value is bound to its row, and the column has no `bind`",
+        "It was sealed while the column had `bind:`; it opens beside the columns that were named there.",
+        "set `bind` as it was";
     ShuttingDown = 1930, 1053, "08S01", "The proxy is shutting down",
         "It takes no further work.",
         "connect again";

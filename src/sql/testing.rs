@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::catalog::bind::key_column;
 use crate::catalog::{
     Column, ColumnDefault, Index, Physical, ProtectedColumn, Routine, ServerFlavor, ServerVersion, Snapshot, Table,
     TableKind, Watched, Width,
@@ -11,7 +12,7 @@ use crate::config::{EmptyPolicy, KmsMode, Search, TableName};
 use crate::seal::Scope;
 use crate::sql::{Charset, Context, Protocol, SqlMode};
 
-/// `name type[!][=default]`, comma separated: `*` after the name protects, `%` makes searchable beside, `!` is NOT NULL, `~` is invisible,
+/// `name type[!][=default]`, comma separated: `*` after the name protects, `%` makes searchable beside, `&` binds to the row, `!` is NOT NULL, `~` is invisible,
 /// `=x` a literal default, `=x()` an expression.
 fn columns(table: &TableName, text: &str) -> Vec<Column> {
     text.split(", ")
@@ -19,8 +20,8 @@ fn columns(table: &TableName, text: &str) -> Vec<Column> {
             let (head, default) = spec.split_once('=').map_or((spec, None), |(h, d)| (h, Some(d)));
             let (name, data_type) = head.split_once(' ').unwrap();
             let searchable = name.ends_with('%');
-            let protects = searchable || name.ends_with('*');
-            let name = name.trim_end_matches(['*', '%']).to_owned();
+            let protects = searchable || name.ends_with(['*', '&']);
+            let name = name.trim_end_matches(['*', '%', '&']).to_owned();
             let nullable = !data_type.contains('!');
             let invisible = data_type.contains('~');
             let data_type = data_type.trim_matches(['!', '~']).to_owned();
@@ -59,11 +60,29 @@ fn columns(table: &TableName, text: &str) -> Vec<Column> {
                         search: if searchable { Search::Exact } else { Search::None },
                         cipher: crate::config::Cipher::GcmSiv,
                         logical: None,
+                        bind: Vec::new(),
                     })
                 }),
+                bound: false,
             }
         })
         .collect()
+}
+
+/// Binds what is marked so to the columns `tenant` and `code` that the table has.
+fn bind(table: &TableName, columns: &mut [Column], spec: &str) {
+    let keys: Vec<Arc<ProtectedColumn>> = columns
+        .iter()
+        .filter(|column| matches!(column.name.as_str(), "tenant" | "code"))
+        .map(|column| Arc::new(key_column(table, column).unwrap()))
+        .collect();
+    for column in columns.iter_mut() {
+        column.bound = spec.contains('&') && keys.iter().any(|key| key.name == column.name);
+        if spec.contains(&format!("{}&", column.name)) {
+            let protected = column.protected.as_deref().unwrap().clone();
+            column.protected = Some(Arc::new(ProtectedColumn { bind: keys.clone(), ..protected }));
+        }
+    }
 }
 
 pub fn snapshot() -> Snapshot {
@@ -85,13 +104,15 @@ pub fn snapshot() -> Snapshot {
         } else {
             name
         };
-        let columns = columns(&name, spec);
+        let mut columns = columns(&name, spec);
+        bind(&name, &mut columns, spec);
         let protected = columns.iter().any(|c| c.protected.is_some());
         if protected {
             snapshot.watched.insert(name.table.clone(), Watched::Protected);
         }
-        let has_key = view.is_none() && columns.iter().any(|c| c.name == "id");
-        let primary = Index { name: "PRIMARY".into(), unique: true, columns: vec![("id".into(), None)] };
+        let key = columns.iter().find(|c| view.is_none() && matches!(c.name.as_str(), "id" | "code"));
+        let key = key.map(|column| (column.name.clone(), None));
+        let primary = |part| Index { name: "PRIMARY".into(), unique: true, columns: vec![part] };
         let table = Table {
             name: name.clone(),
             kind: match view {
@@ -99,7 +120,7 @@ pub fn snapshot() -> Snapshot {
                 None => TableKind::Base,
             },
             columns,
-            indexes: has_key.then_some(primary).into_iter().collect(),
+            indexes: key.map(primary).into_iter().collect(),
             triggers: triggers.iter().map(|t| (*t).to_owned()).collect(),
             engine: Some(engine.to_owned()),
             protected,
@@ -119,6 +140,8 @@ pub fn snapshot() -> Snapshot {
     add("blobs", "id int!, data* varbinary", "InnoDB", None, &[]);
     add("accounts", "id int!, tax% varchar, iban% varchar!, email* varchar, note varchar", "InnoDB", None, &[]);
     add("vaults", "id int!, data% varbinary, note varchar", "InnoDB", None, &[]);
+    add("notes", "code varchar!, title varchar, body& varchar, seen int", "InnoDB", None, &[]);
+    add("ledger", "code int!, tenant int!, payee& varchar!, memo* varchar, seen int", "InnoDB", None, &[]);
     add("hidden", "id int!, secret* varchar~, note varchar", "InnoDB", None, &[]);
     add("logged", "id int!, email* varchar", "InnoDB", None, &["logged_ai"]);
     add("audit", "id int!, line varchar", "InnoDB", None, &[]);

@@ -76,6 +76,20 @@ pub fn row_values(payload: &[u8], column_types: &[u8]) -> Result<Vec<Option<Plac
     }
 }
 
+/// Begins a row anew with the first `shown` of its `columns`: header and NULL bitmap. Answers where the values of `row`
+/// begin.
+pub fn cut_head(out: &mut Vec<u8>, row: &[u8], columns: usize, shown: usize) -> Option<usize> {
+    let (all, kept) = ((columns + 9) / 8, (shown + 9) / 8);
+    out.push(*row.first()?);
+    let start = out.len();
+    out.extend_from_slice(row.get(1..1 + kept)?);
+    let last = out.get_mut(start..)?.last_mut()?;
+    // Bits behind those of the columns are zero.
+    let used = (shown + 2) - (kept - 1) * 8;
+    *last &= u8::try_from((1_u16 << used) - 1).unwrap_or(u8::MAX);
+    Some(1 + all)
+}
+
 /// Bit `index` of a NULL bitmap that starts at bit `offset` (2 in rows, 0 in parameters).
 pub fn is_null(bitmap: &[u8], index: usize, offset: usize) -> bool {
     let bit = index + offset;
@@ -85,6 +99,23 @@ pub fn is_null(bitmap: &[u8], index: usize, offset: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_null_bitmap_is_cut_with_the_columns() {
+        for columns in 2..40 {
+            for shown in 1..columns {
+                let all = (columns + 9) / 8;
+                let mut row = vec![0];
+                row.resize(1 + all, 0xFF);
+                let mut out = Vec::new();
+                assert_eq!(cut_head(&mut out, &row, columns, shown), Some(1 + all));
+                assert_eq!(out.len(), 1 + (shown + 9) / 8);
+                let set = (0..8 * (out.len() - 1)).filter(|bit| out[1 + bit / 8] & (1 << (bit % 8)) != 0);
+                assert_eq!(set.collect::<Vec<_>>(), (0..shown + 2).collect::<Vec<_>>(), "{shown} of {columns}");
+            }
+        }
+        assert_eq!(cut_head(&mut Vec::new(), &[0], 3, 2), None);
+    }
 
     #[test]
     fn a_row_with_null_number_date_and_text_is_walked() {

@@ -2,3 +2,5 @@ INSERT INTO users (id, email, name, tax, note, age) VALUES (1, 'ada@example.org'
 INSERT INTO orders (id, user_id, code, total, placed) VALUES (1, 1, 'A-1', 10, '2024-01-01'), (2, 1, 'A-2', 20, '2024-02-01'), (3, 2, 'A-1', 30, NULL), (4, NULL, NULL, 40, '2024-04-01')
 INSERT INTO plain (id, email, note) VALUES (1, 'plain@example.org', 'p1'), (2, NULL, 'p2'), (5, 'x', 'p5')
 INSERT INTO blobs (id, data, size) VALUES (1, x'00FF10', 3), (2, '', 0), (3, NULL, NULL)
+INSERT INTO letters (code, office, number, body, topic, seen) VALUES ('a-1', 1, 10, 'dear Ada', 'hello', 0), ('a-2', 1, 11, 'dear Bob', NULL, 1), ('b-1', 2, -9007199254740993, NULL, 'ünï ☃', 2)
+INSERT INTO parcels (code, content, weight) VALUES ('a-1', 'books', 3), ('p 2', '', NULL), ('P3', 'ünï ☃', 5)

@@ -18,12 +18,15 @@ use sealwire::sql::{
 /// The schema that stands for `{s}` offline.
 const SCHEMA: &str = "shop";
 
-const PROTECTED: [(&str, &str, &str); 5] = [
+const PROTECTED: [(&str, &str, &str); 8] = [
     ("users", "email", "{}"),
     ("users", "name", "{}"),
     ("users", "tax", "{ search: exact }"),
     ("orders", "code", "{ search: exact }"),
     ("blobs", "data", "{}"),
+    ("letters", "body", "{ bind: [code] }"),
+    ("letters", "topic", "{ bind: [office, number], cipher: aes-256-gcm }"),
+    ("parcels", "content", "{ bind: code, pad: 8 }"),
 ];
 
 /// One line of a corpus file.
@@ -116,7 +119,7 @@ fn snapshot(version: ServerVersion) -> Snapshot {
     let mut yaml = "listen: 127.0.0.1:0\nbackend: { address: \"127.0.0.1:1\", control: { user: a, password: b } }\n\
                     kms: { provider: local, keyring: k }\ntables:\n"
         .to_owned();
-    for table in ["users", "orders", "blobs"] {
+    for table in ["users", "orders", "blobs", "letters", "parcels"] {
         let columns: Vec<String> = PROTECTED
             .iter()
             .filter(|(of, _, _)| *of == table)
@@ -249,7 +252,9 @@ fn the_page_on_sql_is_what_the_corpus_says() {
          Statements that name nothing protected are not analysed at all.\n\n\
          The tables: `users (id, email, name, tax, note, age)` with `email` and `name` protected and `tax` protected \
          with `search: exact`; `orders (id, user_id, code, total, placed)` with `code` protected with \
-         `search: exact`; `blobs (id, data, size)` with `data` protected; `plain (id, email, note)` is not protected; \
+         `search: exact`; `blobs (id, data, size)` with `data` protected; `letters (code, office, number, body, topic, \
+         seen)` with `body` protected and bound to rows by `code`, `topic` by `office` and `number`; `parcels (code, \
+         content, weight)` with `content` protected and bound by `code`; `plain (id, email, note)` is not protected; \
          `v_users` is a view over `users`.\n\n\
          Figures over statements that others wrote are in [Measured](#measured), what is refused and why below, and \
          every code in [errors.md](errors.md). `sealwire explain` tells the same of your own statements \

@@ -88,6 +88,7 @@ fn column(schema: &Schema, table: &str, name: &str, mode: KmsMode, physical: Phy
         search: sealwire::config::Search::None,
         cipher: sealwire::config::Cipher::GcmSiv,
         logical: None,
+        bind: Vec::new(),
         nullable: true,
     })
 }

@@ -14,6 +14,7 @@ mod support;
 
 mod attributes;
 mod authentication;
+mod binding;
 mod carriers;
 mod catalog;
 mod change_user;

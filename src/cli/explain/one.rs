@@ -84,6 +84,7 @@ fn planned(sql: &str, plan: &Plan, paint: Paint) -> (String, Exit) {
             if literal.row > 1 {
                 let _ = write!(place, ", row {}", literal.row);
             }
+            place.push_str(bound(literal.bound.is_some()));
             if !fits(literal) {
                 too_long.get_or_insert((edit.span.clone(), literal));
             }
@@ -92,7 +93,8 @@ fn planned(sql: &str, plan: &Plan, paint: Paint) -> (String, Exit) {
     }
     for (n, role) in plan.params.iter().enumerate() {
         if let ParamRole::Seal(param) = role {
-            lines.push((verb(param.row), &param.column, format!("parameter {}", n + 1)));
+            let place = format!("parameter {}{}", n + 1, bound(!param.bound.is_empty()));
+            lines.push((verb(param.row), &param.column, place));
         }
     }
     for statement in &plan.statements {
@@ -100,7 +102,8 @@ fn planned(sql: &str, plan: &Plan, paint: Paint) -> (String, Exit) {
             for (n, result) in columns.iter().enumerate() {
                 let Some(column) = &result.open else { continue };
                 let name = result.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-                lines.push(("open", column, format!("result column {}{name}", n + 1)));
+                let bound = bound(!result.bound.is_empty());
+                lines.push(("open", column, format!("result column {}{name}{bound}", n + 1)));
             }
         }
         if let ResultRoles::Load(load) = &statement.result {
@@ -140,6 +143,10 @@ fn planned(sql: &str, plan: &Plan, paint: Paint) -> (String, Exit) {
         }
     }
     (out, Exit::Fine)
+}
+
+fn bound(is_bound: bool) -> &'static str {
+    if is_bound { ", bound to its row" } else { "" }
 }
 
 fn verb(row: u32) -> &'static str {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{Expr, Function, FunctionArguments};
 
 use super::planner::Planner;
-use super::scope::Chain;
+use super::scope::{Chain, same_name};
 use super::value::{Value, same_column};
 use super::why;
 use crate::catalog::{Column, ColumnDefault, ProtectedColumn, ServerFlavor, Table};
@@ -123,7 +123,7 @@ impl Planner<'_> {
             return match self.implicit(column, &protected, strictness)? {
                 Implicit::Nothing => Ok(()),
                 Implicit::Seal(value) => {
-                    let piece = self.sealed(&protected, value);
+                    let piece = self.sealed(&protected, value)?;
                     self.edit(span, vec![piece]);
                     Ok(())
                 }
@@ -144,7 +144,7 @@ impl Planner<'_> {
             Value::Null => match (null, self.null_span(expr)) {
                 (NullPolicy::Keep, _) => Ok(()),
                 (NullPolicy::SealEmpty, Some(span)) => {
-                    let piece = self.sealed(&protected, protected.implicit_default());
+                    let piece = self.sealed(&protected, protected.implicit_default())?;
                     self.edit(span, vec![piece]);
                     Ok(())
                 }
@@ -169,6 +169,9 @@ impl Planner<'_> {
             Value::Sealed(source) if same_column(&source, &protected) => {
                 if strictness.new_row && !(column.nullable && column.default == ColumnDefault::Null) {
                     return Err(why::at(why::raw_default(&protected, "its default"), self.expr_span(expr)));
+                }
+                if !protected.bind.is_empty() && !strictness.new_row && !self.is_of_own_row(expr, chain, &protected) {
+                    return Err(why::at(why::row_of_another(&protected), self.expr_span(expr)));
                 }
                 // NULL out of an outer join or a CASE without ELSE would be stored as a raw ''.
                 if coerces_later && !self.is_own_value(expr, chain) {
@@ -196,6 +199,38 @@ impl Planner<'_> {
                 relations.len() == 1 || (relations.len() == 2 && relations.iter().all(of_target))
             }
             _ => is_values(expr),
+        }
+    }
+
+    /// Whether a value of `column` stands in the row that it is assigned to, or in the one that would have been.
+    fn is_of_own_row(&self, expr: &Expr, chain: &Chain<'_>, column: &ProtectedColumn) -> bool {
+        let name = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let Some(inserted) = &self.insert_target else { return name && chain.scope.relations.len() == 1 };
+        let in_the_way = inserted.table.as_ref().is_some_and(|table| Self::only_own_row(table, column));
+        match name {
+            true => chain.scope.relations.len() == 1 || (in_the_way && self.gives_rows),
+            false => is_values(expr) && in_the_way,
+        }
+    }
+
+    /// Refuses to change what protected values of the row are bound to.
+    pub(super) fn keeps_row(&self, table: &Table, column: &Column, expr: &Expr) -> Result<(), Refusal> {
+        if !column.bound {
+            return Ok(());
+        }
+        let names_itself = |ident: &sqlparser::ast::Ident| same_name(&self.name(ident), &column.name);
+        let keeps = match expr {
+            Expr::Identifier(ident) => names_itself(ident),
+            Expr::Function(Function { args: FunctionArguments::List(list), .. }) if is_values(expr) => {
+                let mut bound = table.columns.iter().filter_map(|column| column.protected.as_ref());
+                matches!(expr_arg(list), Some(Expr::Identifier(ident)) if names_itself(ident))
+                    && bound.all(|protected| protected.bind.is_empty() || Self::only_own_row(table, protected))
+            }
+            _ => false,
+        };
+        match keeps {
+            true => Ok(()),
+            false => Err(why::at(why::bound_column(&table.name, &column.name), self.expr_span(expr))),
         }
     }
 

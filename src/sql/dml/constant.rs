@@ -43,7 +43,7 @@ impl Planner<'_> {
             _ => Err(why::literal(column, "this kind of literal")),
         };
         let (span, bytes) = result.map_err(|r| why::at(r, Some(token.span())))?;
-        let piece = self.sealed(column, Plaintext::new(bytes));
+        let piece = self.sealed(column, Plaintext::new(bytes))?;
         self.edit(span, vec![piece]);
         Ok(())
     }

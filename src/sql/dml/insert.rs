@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sqlparser::ast::{Assignment, AssignmentTarget, Insert, OnInsert, Query, SetExpr, TableObject};
+use sqlparser::ast::{Assignment, AssignmentTarget, Expr, Insert, OnInsert, Query, SetExpr, TableObject};
 
 use super::assign::{Implicit, Strictness};
 use super::planner::Planner;
@@ -167,6 +167,13 @@ impl Planner<'_> {
         let strictness = Strictness { new_row: true, ..Strictness::of(self.ctx, table, ignore, true) };
         let mut given: Vec<String> = Vec::with_capacity(assignments.len());
         let mut start = None;
+        let values = assignments.iter().filter_map(|assignment| {
+            let AssignmentTarget::ColumnName(name) = &assignment.target else { return None };
+            let parts = self.parts(name).ok()?;
+            Some((table.column(parts.last()?)?, &assignment.value))
+        });
+        let values: Vec<(&Column, &Expr)> = values.collect();
+        self.inserted(table, values.into_iter(), chain);
         for assignment in assignments {
             let AssignmentTarget::ColumnName(name) = &assignment.target else {
                 return Err(why::not_understood("an assignment to several columns"));
@@ -184,7 +191,7 @@ impl Planner<'_> {
         for (column, protected) in omitted(table, |c| given.contains(&c.name)) {
             if let Implicit::Seal(value) = self.omission(column, protected, updated, strictness)? {
                 let at = start.ok_or_else(|| why::raw_default(protected, "its default"))?;
-                let piece = self.sealed(protected, value);
+                let piece = self.sealed(protected, value)?;
                 let pieces =
                     vec![Piece::Text(format!("{} = ", quoted(&column.name)?)), piece, Piece::Text(", ".to_owned())];
                 self.insertion(at, pieces);
@@ -238,6 +245,7 @@ impl Planner<'_> {
             if row.content.len() != targets.len() {
                 return Err(why::not_understood("a row with another number of values than there are columns"));
             }
+            self.inserted(table, targets.iter().copied().zip(&row.content), chain);
             if !added.is_empty() {
                 let open = self
                     .offset(row.opening_token.0.span)
@@ -247,7 +255,7 @@ impl Planner<'_> {
                 };
                 let mut pieces = Vec::with_capacity(added.len() * 2);
                 for (_, protected, value) in &added {
-                    pieces.push(self.sealed(protected, value.clone()));
+                    pieces.push(self.sealed(protected, value.clone())?);
                     pieces.push(Piece::Text(", ".to_owned()));
                 }
                 self.insertion(at, pieces);
@@ -349,6 +357,9 @@ impl Planner<'_> {
                 // A sealed value of the same column stays what it is. An outer join may make it NULL, which the
                 // server would store as a raw '' where it coerces.
                 (Some(own), Some(source)) if same_column(own, source) => {
+                    if let Some(key) = own.bind.first() {
+                        return Err(why::row_unknown(own, key));
+                    }
                     if !target.nullable && strictness.coerces_null(2) {
                         return Err(why::raw_default(own, "the value that stands in for NULL"));
                     }
@@ -394,6 +405,7 @@ impl Planner<'_> {
         }
         let chain = Chain::new(&scope, None);
         let previous = self.insert_target.replace(relation.clone());
+        self.gives_rows = rows.is_some();
         let result = self.on_duplicate_assignments(table, assignments, &chain, strictness);
         self.insert_target = previous;
         result
@@ -414,6 +426,11 @@ impl Planner<'_> {
             let Some(column) = parts.last().and_then(|n| table.column(n)) else {
                 return Err(why::unknown_column(&parts.join(".")));
             };
+            self.keeps_row(table, column, &assignment.value)?;
+            // Of one row only is it known what the row in its way is.
+            if strictness.any_row || column.protected.as_ref().is_some_and(|p| !Self::only_own_row(table, p)) {
+                self.written = None;
+            }
             self.assign(column, &assignment.value, chain, strictness)?;
         }
         Ok(())
@@ -473,10 +490,10 @@ fn omitted<'t>(
 }
 
 /// A column's name as a quoted identifier.
-fn quoted(name: &str) -> Result<String, Refusal> {
+pub(super) fn quoted(name: &str) -> Result<String, Refusal> {
     // The text is in the session's character set; all of the supported ones agree on ASCII only.
     if !name.is_ascii() {
-        return Err(why::not_understood("an omitted column whose name is not ASCII"));
+        return Err(why::not_understood("a column whose name is not ASCII"));
     }
     Ok(format!("`{}`", name.replace('`', "``")))
 }

@@ -17,8 +17,8 @@ use crate::sql::Refusal;
 /// Which column of which relation of a FROM clause an output is, as it is.
 #[derive(Clone)]
 pub(super) struct Origin {
-    relation: usize,
-    column: String,
+    pub relation: usize,
+    pub column: String,
 }
 
 impl Planner<'_> {
@@ -74,7 +74,7 @@ impl Planner<'_> {
         self.whole_only(mixed, clause)
     }
 
-    fn relation_named(&self, scope: &Scope, schema: Option<&str>, table: &str) -> Option<usize> {
+    pub(super) fn relation_named(&self, scope: &Scope, schema: Option<&str>, table: &str) -> Option<usize> {
         let fold = self.fold();
         let mut found = scope.relations.iter().enumerate().filter(|(_, r)| names_relation(r, schema, table, fold));
         match (found.next(), found.next()) {
@@ -84,7 +84,7 @@ impl Planner<'_> {
     }
 
     /// The column that an expression is, if it is nothing but one of this FROM clause's.
-    fn origin(&self, expr: &Expr, scope: &Scope) -> Option<Origin> {
+    pub(super) fn origin(&self, expr: &Expr, scope: &Scope) -> Option<Origin> {
         match bare(expr) {
             Expr::Identifier(ident) if !scope.unordered => {
                 let name = self.name(ident);

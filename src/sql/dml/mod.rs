@@ -2,6 +2,7 @@
 //!
 //! * [`scope`], [`tables`]: which table and column a name means.
 //! * [`expr`], [`function`], [`query`]: what an expression or query carries ([`value`]).
+//! * [`row`]: the rows that values are bound to.
 //! * [`keyed`]: where a table's key makes duplicates certain.
 //! * [`insert`], [`update`], [`assign`], [`constant`]: what is written, and how it is sealed.
 //! * [`why`]: the refusals.
@@ -14,6 +15,7 @@ mod insert;
 mod keyed;
 mod planner;
 mod query;
+mod row;
 mod scope;
 mod source;
 mod tables;
@@ -27,6 +29,7 @@ mod why;
 
 use std::sync::Arc;
 
+pub use row::{EXACT_IN_A_DOUBLE, row_value};
 use sqlparser::ast::{Query, SetExpr, Statement};
 
 use self::planner::Planner;
@@ -96,9 +99,16 @@ fn roles(outputs: Outputs) -> Result<ResultRoles, Refusal> {
     if outputs.unknown {
         return Err(why::unknown_star(&column));
     }
-    let columns =
-        outputs.columns.into_iter().map(|o| ResultColumn { name: o.name, open: o.value.sealed().map(Arc::clone) });
-    Ok(ResultRoles::Columns(columns.collect()))
+    let mut columns = Vec::with_capacity(outputs.columns.len());
+    for output in outputs.columns {
+        let open = output.value.sealed().map(Arc::clone);
+        let bound = match (&open, output.row) {
+            (Some(column), None) if !column.bind.is_empty() => return Err(why::row_not_read(column)),
+            (_, row) => row.unwrap_or_default(),
+        };
+        columns.push(ResultColumn { name: output.name, open, bound, hidden: output.hidden });
+    }
+    Ok(ResultRoles::Columns(columns))
 }
 
 impl Planner<'_> {
@@ -125,7 +135,10 @@ impl Planner<'_> {
                 self.with_only(query)?;
                 Ok(("DELETE", self.delete(delete)?))
             }
-            _ => Ok(("SELECT", self.query(query, None)?)),
+            _ => {
+                self.outermost = true;
+                Ok(("SELECT", self.query(query, None)?))
+            }
         }
     }
 

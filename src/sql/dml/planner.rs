@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart};
 use sqlparser::tokenizer::Span;
 
+use super::row::Written;
 use super::source::Source;
 use super::value::{Outputs, Value};
 use super::why;
@@ -32,12 +33,18 @@ pub(super) struct Planner<'a> {
     pub view_depth: usize,
     /// The table of the INSERT whose `VALUES(col)` may be referred to.
     pub insert_target: Option<Rc<super::scope::Relation>>,
+    /// The INSERT gives its rows itself, by VALUES or SET.
+    pub gives_rows: bool,
     /// The row that the next sealed value belongs to.
     pub row: u32,
     /// What of the next sealed value is written.
     pub form: Form,
     /// The verb says IGNORE.
     pub ignore: bool,
+    /// The query that comes next is the statement's own, whose result the client gets.
+    pub outermost: bool,
+    /// What is known of the row that the next sealed value is written to.
+    pub written: Option<Written>,
     /// What becomes of a value that a declared type does not take; `None` outside of assignments.
     pub bad_value: Option<BadValue>,
 }
@@ -69,9 +76,12 @@ impl<'a> Planner<'a> {
             ctes: Vec::new(),
             view_depth: 0,
             insert_target: None,
+            gives_rows: false,
             row: 1,
             form: Form::Whole,
             ignore,
+            outermost: false,
+            written: None,
             bad_value: None,
         }
     }
@@ -174,8 +184,9 @@ impl<'a> Planner<'a> {
         Ok(merged)
     }
 
-    pub fn sealed(&self, column: &Arc<ProtectedColumn>, value: crate::seal::Plaintext) -> Piece {
-        Piece::Seal(SealedLiteral { column: column.clone(), value, form: self.form, row: self.row })
+    pub fn sealed(&self, column: &Arc<ProtectedColumn>, value: crate::seal::Plaintext) -> Result<Piece, Refusal> {
+        let bound = self.bound_now(column)?;
+        Ok(Piece::Seal(SealedLiteral { column: column.clone(), value, form: self.form, row: self.row, bound }))
     }
 
     /// The `?` at this offset receives a value of `column`.
@@ -187,6 +198,7 @@ impl<'a> Planner<'a> {
             (Some(_), Some(bad)) => Some(self.rules(bad)),
             (Some(_), None) => return Err(why::mixed(column, "an expression")),
         };
+        let bound = self.bound(column)?;
         let Some(role) = number.and_then(|n| self.params.get_mut(n)) else {
             return Err(why::not_understood("this placeholder"));
         };
@@ -195,7 +207,8 @@ impl<'a> Planner<'a> {
         {
             return Err(why::not_understood("a placeholder with two meanings"));
         }
-        *role = ParamRole::Seal(SealParam { column: column.clone(), row: self.row, null, form: self.form, rules });
+        let (column, row, form) = (column.clone(), self.row, self.form);
+        *role = ParamRole::Seal(SealParam { column, row, null, form, rules, bound });
         Ok(())
     }
 
@@ -246,7 +259,9 @@ fn same_pieces(a: &[Piece], b: &[Piece]) -> bool {
     a.len() == b.len()
         && a.iter().zip(b).all(|(a, b)| match (a, b) {
             (Piece::Text(a), Piece::Text(b)) => a == b,
-            (Piece::Seal(a), Piece::Seal(b)) => super::value::same_column(&a.column, &b.column) && a.form == b.form,
+            (Piece::Seal(a), Piece::Seal(b)) => {
+                super::value::same_column(&a.column, &b.column) && a.form == b.form && a.bound == b.bound
+            }
             _ => false,
         })
 }

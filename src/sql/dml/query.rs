@@ -40,6 +40,7 @@ impl Planner<'_> {
         else {
             return Err(why::not_understood("this kind of query"));
         };
+        let outermost = std::mem::take(&mut self.outermost);
         if !pipe_operators.is_empty() {
             return Err(why::not_understood("this kind of query"));
         }
@@ -47,7 +48,7 @@ impl Planner<'_> {
             self.with(with, outer)?;
         }
         let mut outputs = match &**body {
-            SetExpr::Select(select) => self.select(select, order_by.as_ref(), outer)?,
+            SetExpr::Select(select) => self.select(select, order_by.as_ref(), outer, outermost)?,
             other => {
                 let outputs = self.set_expr(other, outer)?;
                 if let Some(order_by) = order_by {
@@ -146,7 +147,7 @@ impl Planner<'_> {
 
     fn set_expr(&mut self, body: &SetExpr, outer: Option<&Chain<'_>>) -> Result<Outputs, Refusal> {
         match body {
-            SetExpr::Select(select) => self.select(select, None, outer),
+            SetExpr::Select(select) => self.select(select, None, outer, false),
             SetExpr::Query(query) => self.query(query, outer),
             SetExpr::SetOperation { op, set_quantifier, left, right } => {
                 let left = self.set_expr(left, outer)?;
@@ -169,7 +170,7 @@ impl Planner<'_> {
                     columns = row.content.len();
                     self.all_plain(&row.content, &chain, "VALUES")?;
                 }
-                let column = || Output { name: None, value: Value::Plain };
+                let column = || Output::new(None, Value::Plain);
                 Ok(Outputs { columns: std::iter::repeat_with(column).take(columns).collect(), unknown: false })
             }
             _ => Err(why::not_understood("this kind of query")),
@@ -188,7 +189,7 @@ impl Planner<'_> {
                     Some(r) if same => self.merge(vec![l.value, r.value], "UNION")?,
                     _ => Value::Plain,
                 };
-                columns.push(Output { name: l.name, value });
+                columns.push(Output::new(l.name, value));
             }
             return Ok(Outputs { columns, unknown });
         };
@@ -213,7 +214,7 @@ impl Planner<'_> {
                 return Err(why::unnamed_constant());
             }
             let value = self.merge(vec![l.value, r.value], "UNION")?;
-            columns.push(Output { name: l.name, value });
+            columns.push(Output::new(l.name, value));
         }
         Ok(Outputs { columns, unknown: false })
     }
@@ -223,6 +224,7 @@ impl Planner<'_> {
         select: &Select,
         order_by: Option<&OrderBy>,
         outer: Option<&Chain<'_>>,
+        outermost: bool,
     ) -> Result<Outputs, Refusal> {
         let Select {
             select_token: _,
@@ -304,6 +306,9 @@ impl Planner<'_> {
         if distinct || grouped || having.is_some() || order_by.is_some() {
             settle(&mut outputs);
         }
+        if outermost && !distinct && !groups {
+            self.ask_for_rows(projection, from, &scope, &mut outputs);
+        }
         Ok(outputs)
     }
 
@@ -324,17 +329,17 @@ impl Planner<'_> {
                         _ if self.edits.len() > edits => return Err(why::unnamed_constant()),
                         _ => None,
                     };
-                    outputs.columns.push(Output { name, value });
+                    outputs.columns.push(Output::new(name, value));
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
                     let value = self.expr(expr, chain)?;
-                    outputs.columns.push(Output { name: Some(self.name(alias)), value });
+                    outputs.columns.push(Output::new(Some(self.name(alias)), value));
                 }
                 SelectItem::Wildcard(options) => {
                     self.no_options(options)?;
                     outputs.unknown |= chain.scope.open() || chain.scope.unordered;
                     for v in chain.scope.visible.iter().filter(|v| !v.column.invisible) {
-                        outputs.columns.push(Output { name: v.column.name.clone(), value: v.column.value.clone() });
+                        outputs.columns.push(Output::new(v.column.name.clone(), v.column.value.clone()));
                     }
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
@@ -356,12 +361,13 @@ impl Planner<'_> {
                     };
                     outputs.unknown |= relation.open;
                     for c in relation.columns.iter().filter(|c| !c.invisible) {
-                        outputs.columns.push(Output { name: c.name.clone(), value: c.value.clone() });
+                        outputs.columns.push(Output::new(c.name.clone(), c.value.clone()));
                     }
                 }
                 _ => return Err(why::not_understood("this kind of select list")),
             }
         }
+        self.find_rows(items, chain.scope, &mut outputs);
         Ok(outputs)
     }
 

@@ -36,7 +36,7 @@ impl Planner<'_> {
             return Err(why::not_understood("an UPDATE without assignments"));
         }
         for assignment in assignments {
-            self.update_one(assignment, &scope, &chain)?;
+            self.update_one(assignment, selection.as_ref(), &scope, &chain)?;
         }
         self.rest(selection.as_ref(), order_by, limit.as_ref(), &chain)?;
         match returning {
@@ -45,7 +45,13 @@ impl Planner<'_> {
         }
     }
 
-    fn update_one(&mut self, assignment: &Assignment, scope: &Scope, chain: &Chain<'_>) -> Result<(), Refusal> {
+    fn update_one(
+        &mut self,
+        assignment: &Assignment,
+        selection: Option<&Expr>,
+        scope: &Scope,
+        chain: &Chain<'_>,
+    ) -> Result<(), Refusal> {
         let AssignmentTarget::ColumnName(name) = &assignment.target else {
             return Err(why::not_understood("an assignment to several columns"));
         };
@@ -62,6 +68,10 @@ impl Planner<'_> {
                 let Some(found) = table.column(column) else {
                     return Err(why::unknown_column(column));
                 };
+                self.keeps_row(&table, found, &assignment.value)?;
+                if let Some(relation) = &relation {
+                    self.chosen(relation, selection, chain);
+                }
                 // Of a single table the first row meets the same NULL as all others.
                 let any_row = scope.relations.len() > 1;
                 let strictness =

@@ -70,6 +70,16 @@ pub(super) struct Output {
     /// Alias or column name; `None` where the server makes a name up from an expression.
     pub name: Option<String>,
     pub value: Value,
+    /// The outputs beside it that tell its row apart, if its column has `bind` and they do.
+    pub row: Option<Vec<usize>>,
+    /// The application has not asked for it.
+    pub hidden: bool,
+}
+
+impl Output {
+    pub fn new(name: Option<String>, value: Value) -> Self {
+        Self { name, value, row: None, hidden: false }
+    }
 }
 
 /// The columns of a query's result, in order.

@@ -176,3 +176,52 @@ pub(super) fn unnamed_constant() -> Refusal {
                    would be named after the sealed constant (write `AS name` behind it)";
     Refusal::new(Code::MixedBranches, message, None)
 }
+
+pub(super) fn row_unknown(column: &ProtectedColumn, key: &ProtectedColumn) -> Refusal {
+    refuse(
+        Code::RowUnknown,
+        format!(
+            "values of protected column {}.{} are bound to their row, and the statement does not say which {} it has",
+            column.table, column.name, key.name
+        ),
+    )
+}
+
+/// A literal that would have to be sealed before a parameter says for which row.
+pub(super) fn row_later(column: &ProtectedColumn) -> Refusal {
+    refuse(
+        Code::RowUnknown,
+        format!(
+            "a literal for protected column {}.{} is bound to a row that only a parameter tells: pass it as a \
+             parameter, too",
+            column.table, column.name
+        ),
+    )
+}
+
+pub(super) fn row_of_another(column: &ProtectedColumn) -> Refusal {
+    refuse(
+        Code::RowUnknown,
+        format!("protected column {}.{} would get a value that may be bound to another row", column.table, column.name),
+    )
+}
+
+pub(super) fn row_not_read(column: &ProtectedColumn) -> Refusal {
+    let keys: Vec<&str> = column.bind.iter().map(|key| key.name.as_str()).collect();
+    refuse(
+        Code::RowNotRead,
+        format!(
+            "values of protected column {}.{} are bound to their row, and {} is not read beside them",
+            column.table,
+            column.name,
+            keys.join(", ")
+        ),
+    )
+}
+
+pub(super) fn bound_column(table: &TableName, column: &str) -> Refusal {
+    refuse(
+        Code::BoundColumn,
+        format!("an assignment to {table}.{column}, which protected values of the row are bound to"),
+    )
+}

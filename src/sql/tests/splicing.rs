@@ -18,7 +18,13 @@ fn seal(span: std::ops::Range<usize>, physical: Physical) -> Edit {
     let value = Plaintext::new(b"plain".to_vec());
     Edit {
         span,
-        pieces: vec![Piece::Seal(SealedLiteral { column: column(physical), value, form: Form::Whole, row: 1 })],
+        pieces: vec![Piece::Seal(SealedLiteral {
+            column: column(physical),
+            value,
+            form: Form::Whole,
+            row: 1,
+            bound: None,
+        })],
     }
 }
 

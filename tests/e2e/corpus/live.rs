@@ -8,7 +8,7 @@ use super::{Case, PROTECTED, cases, text};
 use crate::on_every_server;
 use crate::support::{Backend, Proxy, Schema, Server, assert_no_plaintext};
 
-const TABLES: [&str; 4] = ["users", "orders", "plain", "blobs"];
+const TABLES: [&str; 6] = ["users", "orders", "plain", "blobs", "letters", "parcels"];
 
 /// What a client sees of a statement.
 #[derive(Debug, PartialEq)]
@@ -64,7 +64,7 @@ async fn collect<P: Protocol>(
 async fn contents(conn: &mut Conn, schema: &str) -> Vec<Vec<Vec<Value>>> {
     let mut all = Vec::new();
     for table in TABLES {
-        let rows: Vec<Row> = conn.query(format!("SELECT * FROM {schema}.{table} ORDER BY id")).await.unwrap();
+        let rows: Vec<Row> = conn.query(format!("SELECT * FROM {schema}.{table} ORDER BY 1")).await.unwrap();
         all.push(rows.into_iter().map(Row::unwrap).collect());
     }
     all
