@@ -97,6 +97,7 @@ pub fn keys(command: Command) -> Result<Exit, Failure> {
         }
         Command::Retire { config, scope, version, undo: false } => {
             let (config, keys) = start(&config)?;
+            println!("Counting what is sealed with version {version} of {scope}, more than once: some seconds.");
             runtime.block_on(keys.retire(&scope, version))?;
             println!("Version {version} of {scope} is retired: no value is sealed with it, and one that is put back");
             println!(

@@ -3,6 +3,7 @@
 //! still as it was read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::envelope::Envelope;
 use super::error::KeyError;
@@ -10,6 +11,7 @@ use super::providers::aws::same_key;
 use super::vault::{
     PURPOSE_DATA, STATE_ACTIVE, STATE_PENDING, STATE_RETIRED, STATE_SHREDDED, STATE_SUPERSEDED, VaultRow,
 };
+use super::vouch::NOTICED;
 use super::{Inner, Keys};
 
 use crate::config::{KmsMode, Search, TableName};
@@ -131,7 +133,7 @@ impl Keys {
     }
 
     /// Ends the use of a superseded version that no value is sealed with any longer. The wrapped key stays,
-    /// for old backups.
+    /// for old backups. Takes some seconds.
     pub async fn retire(&self, scope: &str, version: u32) -> Result<(), LifeError> {
         let scope = scope.to_owned();
         self.live(move |inner| async move {
@@ -148,9 +150,13 @@ impl Keys {
                      they are sealed with the active version"
                 ))
             };
-            match inner.count(&scope, row.id).await? {
-                0 => {}
-                count => return Err(still(count)),
+            // Counted at once, and again when a proxy that had not noticed the newer version has.
+            for wait in [Duration::ZERO, NOTICED] {
+                tokio::time::sleep(wait).await;
+                match inner.count(&scope, row.id).await? {
+                    0 => {}
+                    count => return Err(still(count)),
+                }
             }
             let retired = with_state(&row, &key, STATE_RETIRED)?;
             inner.envelope.replace(&[(row.clone(), retired.clone())]).await?;

@@ -170,6 +170,13 @@ impl Keys {
         outcome
     }
 
+    /// Whether the key `id` is the one that seals values of `table` now, as [`Keys::vouch`] found. What was sealed
+    /// with another may be stored no more: its version may be retired, and nobody counts what is not stored yet.
+    pub fn seals_with(&self, table: &str, id: u32) -> bool {
+        let envelope = &self.inner.envelope;
+        matches!(envelope.provider, Provider::None) || envelope.seals_with(&Which::Active(table.to_owned()), id)
+    }
+
     /// Whether the vault's rows must be looked up on the very server that values go to.
     pub fn compares_servers(&self) -> bool {
         let config = &self.inner.config;

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::cache::{Which, now};
 use super::envelope::{Envelope, Place};
@@ -13,6 +14,8 @@ use super::vault::VaultRow;
 
 /// How long a row that was seen counts as there, in milliseconds.
 const SEEN_FOR: u64 = 5000;
+/// After so long no proxy that reaches the vault seals with a version that was superseded.
+pub(super) const NOTICED: Duration = Duration::from_millis(SEEN_FOR + 1000);
 /// Rounds of "the vault has changed" before giving up.
 const ATTEMPTS: usize = 5;
 /// Servers that are remembered for a key, those seen last.
@@ -114,6 +117,11 @@ impl Envelope {
             let row = Known { row: row.clone(), seen: Mutex::default(), reading: tokio::sync::Mutex::default() };
             known.insert(which, Arc::new(row));
         }
+    }
+
+    /// Whether the row whose key seals for `which` is the one with that id.
+    pub(super) fn seals_with(&self, which: &Which, id: u32) -> bool {
+        self.vouching.known(which).is_some_and(|known| known.row.id == id)
     }
 
     /// Makes sure that the key that seals for `which` is in the vault of the server `to`, loading or making it if

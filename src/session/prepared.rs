@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::command::Session;
 use super::error::{SessionError, sealwire_error};
-use super::protect::{Decision, Planning, Ready, Sealing, seal, stored_literals};
+use super::protect::{Decision, Planning, Ready, SealedWith, Sealing, seal, stored_literals};
 use super::relay::View;
 use super::rows::RowFormat;
 use super::state::Known;
@@ -57,6 +57,8 @@ pub(super) struct Protected {
     results: Vec<ResultRoles>,
     /// Of literals and parameters that are stored.
     stored: Arc<[Arc<ProtectedColumn>]>,
+    /// Of the literals that the server holds: every execution stores them again.
+    sealed_with: Vec<SealedWith>,
     shape: Shape,
     pub(super) known: Known,
     generation: u64,
@@ -181,7 +183,7 @@ impl Session {
     }
 
     async fn prepare_protected(&mut self, text: &[u8], ready: Ready) -> Result<(), SessionError> {
-        let Ready { plan, text: spliced, known, generation, versions } = ready;
+        let Ready { plan, text: spliced, known, generation, versions, sealed_with } = ready;
         let mut command = vec![COM_STMT_PREPARE];
         command.extend_from_slice(&spliced);
         let shape = Shape::of(&plan, &versions);
@@ -225,6 +227,7 @@ impl Session {
             params: plan.params,
             results,
             stored: stored.into(),
+            sealed_with,
             shape,
             known,
             generation,
@@ -319,6 +322,14 @@ impl Session {
             && let Err(error) = self.vouch(&stored).await?
         {
             self.answer(&error);
+            return Ok(());
+        }
+        let keys = self.shared.keys.clone();
+        let seals = |with: &SealedWith| keys.seals_with(&with.table, with.id);
+        if self.statements.protected(id).is_some_and(|statement| !statement.sealed_with.iter().all(seals)) {
+            self.answer(&reprepare(
+                "its values were sealed when it was prepared, with a version of the data key that seals no longer",
+            ));
             return Ok(());
         }
         for _ in 0..2 {

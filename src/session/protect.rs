@@ -9,8 +9,9 @@ use super::state::{Known, OTHER_SCHEMA, START_TRACKING, TELL_CHARACTER_SET_RESUL
 use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, ServerFlavor, Snapshot, Width};
 use crate::config::KmsMode;
 use crate::keys::{Destination, Identity, KeyError, Keys, Placed};
-use crate::seal::Plaintext;
+use crate::seal::format::decode_stored;
 use crate::seal::versions::KeyVersions;
+use crate::seal::{Plaintext, Sealed};
 use crate::sql::splice::{sealed_literals, splice};
 use crate::sql::{
     COMPARED, Charset, Context, Outcome, Pass, Plan, Protocol, RefusalCode, ResultRoles, SqlMode, analyse,
@@ -42,6 +43,16 @@ pub struct Ready {
     /// Of the snapshot the plan was made on.
     pub generation: u64,
     pub versions: Arc<KeyVersions>,
+    /// Of a statement that is prepared.
+    pub sealed_with: Vec<SealedWith>,
+}
+
+/// A data key that values in a text are sealed with.
+#[derive(PartialEq, Eq)]
+pub struct SealedWith {
+    /// `schema.table` as sealed.
+    pub table: String,
+    pub id: u32,
 }
 
 /// A plan before sealing.
@@ -83,13 +94,18 @@ impl Session {
                 Sealing::Answer(error) => return Ok(Decision::Answer(error)),
             };
             let Planned { plan, known, snapshot, versions } = planned;
+            let sealed_with = match protocol {
+                Protocol::Prepared => sealed_with(&plan, &sealed),
+                Protocol::Text => Vec::new(),
+            };
             let sealed: Vec<Vec<u8>> = sealed_literals(&plan.edits)
                 .zip(sealed)
                 .map(|(literal, stored)| literal.form.of(stored, literal.column.physical))
                 .collect();
             return Ok(match splice(text, &plan.edits, &sealed, known.lex_mode(&snapshot)) {
                 Ok(text) => {
-                    Decision::Run(Box::new(Ready { plan, text, known, generation: snapshot.generation, versions }))
+                    let generation = snapshot.generation;
+                    Decision::Run(Box::new(Ready { plan, text, known, generation, versions, sealed_with }))
                 }
                 Err(error) => Decision::Answer(sealwire_error(RefusalCode::GuardFailed, error.to_string())),
             });
@@ -292,6 +308,26 @@ pub fn stored_literals(plan: &Plan) -> Vec<Arc<ProtectedColumn>> {
     literals.for_each(|literal| add(&literal.column));
     loads.flatten().for_each(|column| add(&column));
     columns
+}
+
+/// The data keys of the literals that a plan stores, each once. `sealed`: their stored forms, in order.
+fn sealed_with(plan: &Plan, sealed: &[Vec<u8>]) -> Vec<SealedWith> {
+    let mut keys = Vec::new();
+    for (literal, stored) in sealed_literals(&plan.edits).zip(sealed) {
+        let column = &literal.column;
+        if literal.row == COMPARED || column.mode == KmsMode::Direct {
+            continue;
+        }
+        if let Ok(bytes) = decode_stored(stored, column.physical)
+            && let Ok(value) = Sealed::parse(&bytes)
+        {
+            let with = SealedWith { table: column.scope.table.clone(), id: value.header.key_id };
+            if !keys.contains(&with) {
+                keys.push(with);
+            }
+        }
+    }
+    keys
 }
 
 /// A sealed batch, or why there is none.

@@ -282,7 +282,7 @@ codes! {
         "The server's answer does not fit the analysed definition.",
         "try again";
     NeedsReprepare = 1704, 1615, "HY000", "A prepared statement is out of date",
-        "The schema, sql_mode or character set changed since it was prepared, so the text that the server holds may no longer be right.",
+        "The schema, sql_mode or character set changed since it was prepared, so the text that the server holds may no longer be right; or its literals are sealed with a version of the data key that seals no longer.",
         "prepare it again";
 
     // 18xx: sealing and opening.

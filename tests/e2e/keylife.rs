@@ -22,10 +22,14 @@ impl Scene {
     }
 
     fn builder(&self) -> ProxyBuilder {
+        self.caching("{ ttl: 1s, max_stale: 1h }")
+    }
+
+    fn caching(&self, cache: &str) -> ProxyBuilder {
         Proxy::builder(&self.schema)
             .kms(self.kms.clone())
             .keyring(&self.keyring.path().join("keyring.json"))
-            .kms_setting("cache: { ttl: 1s, max_stale: 1h }")
+            .kms_setting(&format!("cache: {cache}"))
             .column("users", "email", "{}")
             .column("users", "note", "{ pad: 16 }")
             .column("users", "photo", "{}")
@@ -150,6 +154,85 @@ on_every_server! {
             tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
             assert_eq!(text_rows(&mut app, "SELECT email FROM users WHERE id = 1").await, [[Some("old 0".into())]]);
         }
+    }
+
+    async fn a_prepared_statement_stores_no_literal_that_a_superseded_version_sealed(backend: Backend) {
+        let scene = Scene::set(&backend, Kms::Local).await;
+        let scope = scene.scope();
+        let proxy = scene.builder().start();
+        let mut app = proxy.connect().await;
+        let texts = [
+            "INSERT INTO users (email) VALUES ('literal')",
+            "INSERT INTO users (email, note) VALUES ('literal', ?)",
+            "UPDATE users SET photo = x'00ff', note = ? WHERE id > 0",
+            "REPLACE INTO users (id, email, note) VALUES (7, 'literal', ?)",
+        ];
+        let values = |text: &str| match text.contains('?') {
+            true => mysql_async::Params::from(("bound",)),
+            false => mysql_async::Params::Empty,
+        };
+        let mut statements = Vec::new();
+        for text in texts {
+            statements.push(app.prep(text).await.unwrap());
+        }
+        let bound = app.prep("INSERT INTO users (email) VALUES (?)").await.unwrap();
+        for (statement, text) in statements.iter().zip(texts) {
+            app.exec_drop(statement, values(text)).await.unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+        scene.done(&["rotate", &scope]);
+        past_the_time_to_live().await;
+        for _ in 0..2 {
+            app.exec_drop(&bound, ("parameters are sealed at each execution",)).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+        // Nothing of the version before is left, and it is retired: what it sealed opens no longer.
+        scene.schema.direct().await.query_drop("DELETE FROM users").await.unwrap();
+        scene.done(&["retire", &scope, "1"]);
+        app.exec_drop(&bound, ("one",)).await.unwrap();
+        for (statement, text) in statements.iter().zip(texts) {
+            let error = app.exec_drop(statement, values(text)).await.unwrap_err().to_string();
+            assert!(error.contains("SW-1704"), "{text}: {error}");
+        }
+        // Prepared again, by a driver's own doing or the application's, they go on.
+        let mut again = proxy.connect().await;
+        for text in texts {
+            again.exec_drop(text, values(text)).await.unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+        let fresh = scene.builder().start();
+        assert_eq!(code(&mut fresh.connect().await, "SELECT email, note, photo FROM users").await, "ok");
+    }
+
+    async fn a_version_is_not_retired_under_a_proxy_that_still_seals_with_it(backend: Backend) {
+        let scene = Scene::set(&backend, Kms::Local).await;
+        let scope = scene.scope();
+        let vault = format!("{}.data_keys", scene.schema.vault_schema());
+        let mut direct = scene.schema.direct().await;
+        // One that has just seen the key in the vault, and refreshes it in minutes.
+        let proxy = scene.caching("{ ttl: 5m, max_stale: 1h }").start();
+        let mut app = proxy.connect().await;
+        assert_eq!(code(&mut app, "INSERT INTO users (email) VALUES ('seen')").await, "ok");
+        scene.done(&["rotate", &scope]);
+        direct.query_drop("DELETE FROM users").await.unwrap();
+        let (_folder, config) = scene.builder().write();
+        let mut command = scene.builder().command();
+        command.args(["keys", "retire", &scope, "1", "-c"]).arg(config).env("SEALWIRE_LOG", "off");
+        let mut retiring = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        // When it has counted nothing, or has retired the version already.
+        for _ in 0..10 {
+            let state: Option<String> = direct.query_first(format!("SELECT state FROM {vault} WHERE version = 1")).await.unwrap();
+            if state.as_deref() == Some("retired") { break; }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        assert_eq!(code(&mut app, "INSERT INTO users (email) VALUES ('late')").await, "ok");
+        let retired = retiring.wait().unwrap().success();
+        let ids: Vec<String> = direct.query("SELECT HEX(FROM_BASE64(SUBSTRING(email, 21, 8))) FROM users").await.unwrap();
+        let first: u32 = direct.query_first(format!("SELECT id FROM {vault} WHERE version = 1")).await.unwrap().unwrap();
+        let sealed_with_first = ids[0].starts_with(&format!("{first:08X}"));
+        eprintln!("the late value was sealed with the superseded version: {sealed_with_first}");
+        assert_eq!(retired, !sealed_with_first);
+        let fresh = scene.builder().start();
+        let read = text_rows(&mut fresh.connect().await, "SELECT email FROM users").await;
+        assert_eq!(read, [[Some("late".into())]]);
     }
 
     async fn a_column_takes_another_cipher_and_opens_the_values_of_both(backend: Backend) {
