@@ -60,6 +60,7 @@ mod secrets;
 mod servers;
 mod side_doors;
 mod tampering;
+mod tampering_direct;
 mod tls;
 mod tracking;
 mod types;
