@@ -338,6 +338,71 @@ on_every_server! {
         assert!(sealed[0] != sealed[1] && sealed[1..].iter().all(|key| *key == sealed[1]), "{sealed:?}");
     }
 
+    async fn a_retired_row_put_back_as_it_was_opens_again_and_seals_nothing(backend: Backend) {
+        let scene = Scene::set(&backend, Kms::Local).await;
+        let scope = scene.scope();
+        let vault = format!("{}.data_keys", scene.schema.vault_schema());
+        let mut attacker = scene.schema.direct().await;
+        let write = || async {
+            let proxy = scene.builder().start();
+            code(&mut proxy.connect().await, "INSERT INTO users (email) VALUES ('new')").await
+        };
+        let read = || async {
+            let proxy = scene.builder().start();
+            code(&mut proxy.connect().await, "SELECT email FROM users WHERE id = 1").await
+        };
+        let first = scene.builder().start();
+        let insert = "INSERT INTO users (id, email) VALUES (1, 'of version 1')";
+        assert_eq!(code(&mut first.connect().await, insert).await, "ok");
+        scene.done(&["rotate", &scope]);
+        // The row with the MAC that it had while it was superseded, and what it sealed.
+        attacker.query_drop(format!("CREATE TABLE kept AS SELECT * FROM {vault} WHERE version = 1")).await.unwrap();
+        attacker.query_drop("CREATE TABLE old AS SELECT * FROM users").await.unwrap();
+        attacker.query_drop("DELETE FROM users").await.unwrap();
+        scene.done(&["retire", &scope, "1"]);
+        attacker.query_drop("INSERT INTO users SELECT * FROM old").await.unwrap();
+        assert_eq!((read().await, write().await), ("SW-1917".into(), "ok".into()));
+        attacker.query_drop(format!("REPLACE INTO {vault} SELECT * FROM kept")).await.unwrap();
+        assert_eq!(scene.states().await, states(&[(1, "superseded"), (2, "active")]));
+        assert_eq!((read().await, write().await), ("ok".into(), "ok".into()));
+        let ids: Vec<String> = attacker.query("SELECT SUBSTRING(email, 21, 5) FROM users ORDER BY id").await.unwrap();
+        assert!(ids[0] != ids[1] && ids[1] == ids[2], "{ids:?}");
+    }
+
+    async fn a_vault_put_back_whole_is_noticed_by_running_proxies_and_by_no_others(backend: Backend) {
+        let scene = Scene::set(&backend, Kms::Local).await;
+        let scope = scene.scope();
+        let vault = format!("{}.data_keys", scene.schema.vault_schema());
+        let mut attacker = scene.schema.direct().await;
+        let running = scene.builder().start();
+        let mut app = running.connect().await;
+        assert_eq!(code(&mut app, "INSERT INTO users (email) VALUES ('of version 1')").await, "ok");
+        attacker.query_drop(format!("CREATE TABLE kept AS SELECT * FROM {vault}")).await.unwrap();
+        scene.done(&["rotate", &scope]);
+        // On a new connection, so that the row is looked for at once.
+        let mut app = running.connect().await;
+        for _ in 0..50 {
+            assert_eq!(code(&mut app, "INSERT INTO users (email) VALUES ('of version 2')").await, "ok");
+            let keys: Vec<String> = attacker.query("SELECT DISTINCT SUBSTRING(email, 21, 5) FROM users").await.unwrap();
+            if keys.len() == 2 { break; }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        attacker.query_drop(format!("DELETE FROM {vault}")).await.unwrap();
+        attacker.query_drop(format!("INSERT INTO {vault} SELECT * FROM kept")).await.unwrap();
+        assert_eq!(scene.states().await, states(&[(1, "active")]));
+        // The proxy that sealed with the newer key misses it.
+        let write = "INSERT INTO users (email) VALUES ('afterwards')";
+        assert_eq!(code(&mut running.connect().await, write).await, "SW-1919");
+        // To one that is started now the vault is as good as any: old values open, newer ones do not, and it seals.
+        let fresh = scene.builder().start();
+        let mut app = fresh.connect().await;
+        assert_eq!(code(&mut app, "SELECT email FROM users ORDER BY id LIMIT 1").await, "ok");
+        assert_eq!(code(&mut app, "SELECT email FROM users ORDER BY id DESC LIMIT 1").await, "SW-1903");
+        assert_eq!(code(&mut app, write).await, "ok");
+        let keys: Vec<String> = attacker.query("SELECT SUBSTRING(email, 21, 5) FROM users ORDER BY id").await.unwrap();
+        assert!(keys.len() >= 3 && keys.first() == keys.last(), "{keys:?}");
+    }
+
     async fn rewrapped_keys_need_the_previous_kms_key_no_longer(backend: Backend) {
         let (Some(old), Some(new)) = (moto_key().await, moto_key().await) else { return };
         let scene = Scene::set(&backend, Kms::Moto(old.clone())).await;

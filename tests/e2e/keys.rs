@@ -230,6 +230,44 @@ on_every_server! {
         assert_eq!(sealed, 64);
         // A proxy that was started again holds nothing of what it had reserved.
         assert_eq!(seal(&start(&config), &spending, "v").await.unwrap_err().sw_code(), "SW-1923");
+        // Nor does it know of anything: set back while no proxy runs, the count begins anew.
+        conn.query_drop(format!("UPDATE {counts} SET reserved = 0")).await.unwrap();
+        seal(&start(&config), &spending, "v").await.unwrap();
+    }
+
+    async fn a_count_set_forward_begins_a_new_version_and_seals_nothing_beyond_the_budget(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut conn = users_table(&schema).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&schema, folder.path());
+        config.kms.seals_per_key = 640;
+        config.kms.cache.ttl = Duration::from_secs(1);
+        let spending = column_with(&email(&schema), Cipher::Gcm);
+        let first = seal(&start(&config), &spending, "v").await.unwrap();
+        let counts = format!("{}.data_keys_seals", schema.vault_schema());
+        let states = format!("SELECT version, state FROM {} ORDER BY version", data_keys(&schema));
+        let mut versions = 1u32;
+        // To three quarters of the budget: what is left is sealed with it. To the end and beyond any: nothing is.
+        for (forward, left) in [("480", true), ("640", false), ("18446744073709551615", false)] {
+            let newest = format!("(SELECT id FROM {} ORDER BY version DESC LIMIT 1)", data_keys(&schema));
+            conn.query_drop(format!("UPDATE {counts} SET reserved = {forward} WHERE id = {newest}")).await.unwrap();
+            // Started anew, it knows no count but this.
+            let keys = start(&config);
+            let sealed = seal(&keys, &spending, "v").await;
+            assert_eq!(sealed.as_ref().err().map(KeyError::sw_code), (!left).then_some("SW-1923"), "{forward}");
+            versions += 1;
+            let mut found: Vec<(u32, String)> = Vec::new();
+            for _ in 0..100 {
+                found = conn.query(&states).await.unwrap();
+                if found.last() == Some(&(versions, "active".to_owned())) { break; }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            assert_eq!(found.last(), Some(&(versions, "active".to_owned())), "{forward}: {found:?}");
+            let next = seal(&start(&config), &spending, "v").await.unwrap();
+            assert_ne!(by_key(&[next]), by_key(&[first.clone()]), "{forward}");
+        }
+        // What was sealed with each of them opens.
+        assert_eq!(open(&start(&config), &spending, &first).await.unwrap(), "v");
     }
 
     async fn the_first_seal_makes_the_vault_and_a_restart_reads_it(backend: Backend) {

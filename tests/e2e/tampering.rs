@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Value};
 
 use crate::on_every_server;
-use crate::support::{Answer, Backend, Kms, Proxy, Schema, answer, moto_key, text_rows};
+use crate::support::{Answer, Backend, Kms, Proxy, Schema, answer, moto_key};
 
 /// `users` (twice: here and in the other schema) and `staff`, with one row of each kind of value.
 async fn protected(backend: &Backend, kms: Kms, mode: &'static str) -> (Schema, Proxy) {
@@ -38,6 +38,13 @@ async fn protected(backend: &Backend, kms: Kms, mode: &'static str) -> (Schema, 
         }
     }
     (schema, proxy)
+}
+
+/// Every way to seal values, direct mode only where there is an emulator of KMS.
+async fn every_mode() -> Vec<(Kms, &'static str)> {
+    let mut modes = vec![(Kms::Local, "envelope"), (Kms::Local, "gcm")];
+    modes.extend(moto_key().await.map(|key| (Kms::Moto(key), "direct")));
+    modes
 }
 
 /// What the application reads: the value, or the code of the refusal.
@@ -119,25 +126,34 @@ on_every_server! {
     }
 
     async fn a_row_put_back_as_it_was_opens_with_its_old_value(backend: Backend) {
-        let (schema, proxy) = protected(&backend, Kms::Local, "envelope").await;
-        let mut app = proxy.connect().await;
-        let mut attacker = schema.direct().await;
-        let old: (String, String) = attacker.query_first("SELECT email, tax FROM users WHERE id = 1").await.unwrap().unwrap();
-        app.query_drop("UPDATE users SET email = 'new', tax = 'new' WHERE id = 1").await.unwrap();
-        attacker.exec_drop("UPDATE users SET email = ?, tax = ? WHERE id = 1", (&old.0, &old.1)).await.unwrap();
-        assert_eq!(read(&mut app, "email").await, Ok(Some("email 1".into())));
-        assert_eq!(read(&mut app, "tax").await, Ok(Some("tax 1".into())));
+        for (kms, mode) in every_mode().await {
+            let (schema, proxy) = protected(&backend, kms, mode).await;
+            let mut app = proxy.connect().await;
+            let mut attacker = schema.direct().await;
+            let old: (String, String) = attacker.query_first("SELECT email, tax FROM users WHERE id = 1").await.unwrap().unwrap();
+            app.query_drop("UPDATE users SET email = 'new', tax = 'new' WHERE id = 1").await.unwrap();
+            assert_eq!(read(&mut app, "email").await, Ok(Some("new".into())), "{mode}");
+            attacker.exec_drop("UPDATE users SET email = ?, tax = ? WHERE id = 1", (&old.0, &old.1)).await.unwrap();
+            assert_eq!(read(&mut app, "email").await, Ok(Some("email 1".into())), "{mode}");
+            assert_eq!(read(&mut app, "tax").await, Ok(Some("tax 1".into())), "{mode}");
+        }
     }
 
     async fn a_sealed_value_that_an_application_sends_is_sealed_like_any_other(backend: Backend) {
-        let (schema, proxy) = protected(&backend, Kms::Local, "envelope").await;
-        let mut app = proxy.connect().await;
-        let stolen: String = schema.direct().await.query_first("SELECT email FROM users WHERE id = 2").await.unwrap().unwrap();
-        app.exec_drop("UPDATE users SET email = ? WHERE id = 1", (&stolen,)).await.unwrap();
-        app.query_drop(format!("UPDATE users SET phone = '{stolen}' WHERE id = 1")).await.unwrap();
-        let read = text_rows(&mut app, "SELECT email, phone FROM users WHERE id = 1").await;
-        assert_eq!(read, [[Some(stolen.clone()), Some(stolen.clone())]]);
-        let stored = text_rows(&mut schema.direct().await, "SELECT email, phone FROM users WHERE id = 1").await;
-        assert!(stored[0].iter().flatten().all(|value| *value != stolen && value.len() > stolen.len()));
+        for (kms, mode) in every_mode().await {
+            let (schema, proxy) = protected(&backend, kms, mode).await;
+            let mut app = proxy.connect().await;
+            for column in ["email", "tax"] {
+                let second = format!("SELECT {column} FROM users WHERE id = 2");
+                let stolen: String = schema.direct().await.query_first(second).await.unwrap().unwrap();
+                app.exec_drop(format!("UPDATE users SET {column} = ? WHERE id = 1"), (&stolen,)).await.unwrap();
+                assert_eq!(read(&mut app, column).await, Ok(Some(stolen.clone())), "{mode} {column}");
+                app.query_drop(format!("UPDATE users SET {column} = '{stolen}' WHERE id = 1")).await.unwrap();
+                assert_eq!(read(&mut app, column).await, Ok(Some(stolen.clone())), "{mode} {column}");
+                let first = format!("SELECT {column} FROM users WHERE id = 1");
+                let stored: String = schema.direct().await.query_first(first).await.unwrap().unwrap();
+                assert!(stored.len() > stolen.len(), "{mode} {column}");
+            }
+        }
     }
 }
