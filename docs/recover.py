@@ -7,9 +7,12 @@
 
 Values come one a line, text as stored, binary columns as HEX(column); NULL passes. Values come out one a
 line, base64 with --base64 (bytes that are not text, or hold line breaks). Names are those at sealing time.
-`--keyring FILE` in place of `--kms-key` is for the local provider. Every step is explained in format.md.
+What is not enveloped is taken for a value of direct mode or of an application of its own: `--context '{"app":
+"shop"}'`, as often as needed, names the pairs of kms.encryption_context or of one of kms.accept_contexts; without
+enveloped values /dev/null will do for the vault. `--keyring FILE` in place of `--kms-key` is for the local provider.
+Every step is explained in format.md.
 """
-import argparse, base64, json, struct, sys
+import argparse, base64, functools, json, re, struct, sys
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV
@@ -20,12 +23,16 @@ def field(data):
     return struct.pack(">I", len(data)) + data
 
 
-def unwrap(args, context, blob):
-    """The data key: from AWS KMS, or from the local provider's keyring file."""
+@functools.cache
+def kms():
+    import boto3  # region, credentials and endpoint come from its usual places
+    return boto3.client("kms")
+
+
+def decrypt(args, context, blob):
+    """What KMS Encrypt or GenerateDataKey made: by AWS KMS, or with the local provider's keyring file."""
     if args.kms_key:
-        import boto3  # region, credentials and endpoint come from its usual places
-        answer = boto3.client("kms").decrypt(KeyId=args.kms_key, CiphertextBlob=blob, EncryptionContext=context)
-        return answer["Plaintext"]
+        return kms().decrypt(KeyId=args.kms_key, CiphertextBlob=blob, EncryptionContext=context)["Plaintext"]
     keyring = {k["id"]: base64.b64decode(k["key"]) for k in json.load(open(args.keyring))["keys"]}
     pairs = sorted((k.encode(), v.encode()) for k, v in context.items())
     canonical = field(b"".join(field(k) + field(v) for k, v in pairs))
@@ -33,20 +40,14 @@ def unwrap(args, context, blob):
     return AESGCM(keyring[blob[1:17].hex()]).decrypt(blob[17:29], blob[29:], aad)
 
 
-def open_value(args, vault, keys, stored):
-    if stored.startswith("pQ"):
-        if not stored.endswith("."):
-            raise ValueError("the value was cut: its final '.' is missing")
-        raw = base64.b64decode(stored[:-1] + "=" * (-len(stored[:-1]) % 4), validate=True)
-    else:
-        raw = bytes.fromhex(stored)
+def open_enveloped(args, vault, keys, raw):
     magic, alg, _search, nonce, key_id = struct.unpack(">BBB12sI", raw[:19])
     if magic != 0xA5 or alg not in (1, 2, 3):
         raise ValueError("not a sealed value, or of a version that this script does not know")
     row = key_id & 0x7FFFFFFF
     if row not in keys:
         wrapped, context = vault[row]
-        keys[row] = unwrap(args, json.loads(bytes.fromhex(context)), bytes.fromhex(wrapped))
+        keys[row] = decrypt(args, json.loads(bytes.fromhex(context)), bytes.fromhex(wrapped))
     scope = field(args.table.encode()) + field(args.column.encode())
     info = field(b"column") + field(bytes([alg])) + scope
     column_key = HKDF(hashes.SHA256(), 32, salt=b"sealwire/v1/hkdf-sha-256", info=info).derive(keys[row])
@@ -55,11 +56,36 @@ def open_value(args, vault, keys, stored):
     return value.rstrip(b"\0")[:-1] if key_id & 0x80000000 else value  # the top bit: padded
 
 
+def open_direct(args, stored):
+    """A CiphertextBlob, in base64 but for binary columns that the proxy wrote."""
+    if len(stored) < 44:
+        raise ValueError("not a sealed value")
+    if re.fullmatch(b"[A-Za-z0-9+/]+=*", stored):
+        stored = base64.b64decode(stored + b"=" * (-len(stored) % 4))
+    for pairs in [{}, *args.context]:
+        for context in ({**pairs, "table": args.table}, pairs):
+            try:
+                return decrypt(args, context, stored)
+            except Exception as error:  # of another context, or whatever KMS says
+                last = error
+    raise last
+
+
+def open_value(args, vault, keys, stored):
+    stored = bytes.fromhex(stored) if re.fullmatch("([0-9A-Fa-f]{2})+", stored) else stored.rstrip(" ").encode()
+    if stored.startswith(b"pQ"):
+        if not stored.endswith(b"."):
+            raise ValueError("the value was cut: its final '.' is missing")
+        stored = base64.b64decode(stored[:-1] + b"=" * (-len(stored[:-1]) % 4), validate=True)
+    return open_enveloped(args, vault, keys, stored) if stored[:1] == b"\xa5" else open_direct(args, stored)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("vault"), parser.add_argument("table"), parser.add_argument("column")
-    kms = parser.add_mutually_exclusive_group(required=True)
-    kms.add_argument("--kms-key"), kms.add_argument("--keyring")
+    key = parser.add_mutually_exclusive_group(required=True)
+    key.add_argument("--kms-key"), key.add_argument("--keyring")
+    parser.add_argument("--context", type=json.loads, action="append", default=[], metavar="JSON")
     parser.add_argument("--base64", action="store_true")
     args = parser.parse_args()
     vault = {int(r[0]): r[1:] for r in (line.rstrip("\n").split("\t") for line in open(args.vault))}

@@ -3,7 +3,7 @@
 
     pip install cryptography && python3 tests/vectors/verify.py
 
-`open_text` is all that is needed to read a sealed value; the rest checks the vectors.
+`open_text` and `open_bytes` are all that is needed to read a sealed value; the rest checks the vectors.
 """
 import base64
 import hashlib
@@ -30,12 +30,18 @@ def derive(data_key, info):
 
 
 def open_text(text, data_key, table, column):
+    """A value of a text column."""
     if not re.fullmatch(r"pQ[EIM][A-Za-z0-9+/]{44,}[.]", text):
         raise ValueError("not a whole sealed value")
     body = text[:-1]
     raw = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
     if base64.b64encode(raw).decode().rstrip("=") != body:
         raise ValueError("unused bits are not zero")
+    return open_bytes(raw, data_key, table, column)
+
+
+def open_bytes(raw, data_key, table, column):
+    """A value of a binary column."""
     header, ciphertext = raw[:19], raw[19:]
     magic, alg, search, nonce, key_id = struct.unpack(">BBB12sI", header)
     if magic != 0xA5 or not ((alg, search) in ((1, 0), (3, 0)) or (alg == 2 and 1 <= search <= 63)):
@@ -77,15 +83,15 @@ def vault_mac(data_key, row):
 def main():
     folder = pathlib.Path(__file__).parent
     vectors = json.loads((folder / "sealed.json").read_text())
-    for v in vectors["sealed"] + vectors["gcm"]:
-        opened = open_text(v["text"], bytes.fromhex(v["data_key"]), v["table"], v["column"])
-        assert opened.hex() == v["plaintext"], v["name"]
-        body = v["text"][:-1]
-        assert base64.b64decode(body + "=" * (-len(body) % 4)).hex() == v["bytes"], v["name"]
+    opened = vectors["sealed"] + vectors["gcm"] + vectors["searchable"]
+    for v in opened:
+        where = bytes.fromhex(v["data_key"]), v["table"], v["column"]
+        assert open_text(v["text"], *where).hex() == v["plaintext"], v["name"]
+        assert open_bytes(bytes.fromhex(v["bytes"]), *where).hex() == v["plaintext"], v["name"]
+    forms = {(v["bytes"][2:4], v["bytes"][30:32] >= "80") for v in opened}
+    assert forms == {("01", False), ("01", True), ("02", False), ("03", False), ("03", True)}, forms
     for v in vectors["searchable"]:
-        opened = open_text(v["text"], bytes.fromhex(v["data_key"]), v["table"], v["column"])
-        assert opened.hex() == v["plaintext"], v["name"]
-        nonce = search_nonce(bytes.fromhex(v["search_key"]), v["table"], v["column"], opened)
+        nonce = search_nonce(bytes.fromhex(v["search_key"]), v["table"], v["column"], bytes.fromhex(v["plaintext"]))
         assert v["bytes"][6:30] == nonce.hex(), v["name"]
     for v in vectors["refused"]:
         try:
@@ -96,7 +102,7 @@ def main():
     rows = json.loads((folder / "vault_rows.json").read_text())
     for row in rows:
         assert vault_mac(bytes.fromhex(row["data_key"]), row).hex() == row["mac"], row["name"]
-    print(f"{sum(len(vectors[kind]) for kind in ('sealed', 'gcm', 'searchable'))} opened, {len(vectors['refused'])} refused, {len(rows)} vault rows")
+    print(f"{len(opened)} opened, {len(vectors['refused'])} refused, {len(rows)} vault rows")
 
 
 if __name__ == "__main__":
