@@ -3,6 +3,7 @@
 pub mod check;
 pub mod explain;
 pub mod keys;
+pub mod logging;
 mod paint;
 pub mod run;
 

@@ -52,6 +52,7 @@ mod recover;
 mod refusal;
 mod regions;
 mod relay;
+mod renamed;
 mod rotation;
 mod rows;
 mod sealing;

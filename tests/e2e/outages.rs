@@ -153,6 +153,54 @@ on_every_server! {
         }
     }
 
+    async fn however_many_sessions_need_a_key_one_call_for_it_is_under_way(backend: Backend) {
+        let Some(scene) = Scene::set(&backend).await else { return };
+        assert_eq!(code(&mut scene.proxy("{ ttl: 5m }").connect().await, WRITE).await, "ok");
+        let proxy = scene.proxy("{ ttl: 5m }");
+        let mut apps = Vec::new();
+        for _ in 0..20 {
+            apps.push(proxy.connect().await);
+        }
+        let before = scene.kms.calls("Decrypt");
+        scene.kms.close_gate_after("Decrypt", 0);
+        let mut reading = tokio::task::JoinSet::new();
+        for mut app in apps {
+            reading.spawn(async move { code(&mut app, READ).await });
+        }
+        while scene.kms.calls("Decrypt") == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // Time for the others to call, if they would.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(scene.kms.calls("Decrypt"), before + 1);
+        scene.kms.open_gate();
+        assert!(reading.join_all().await.iter().all(|outcome| outcome == "ok"));
+        assert_eq!(scene.kms.calls("Decrypt"), before + 1);
+    }
+
+    async fn a_key_is_refreshed_ahead_of_its_time_and_no_statement_waits_for_it(backend: Backend) {
+        let Some(scene) = Scene::set(&backend).await else { return };
+        let proxy = scene.proxy("{ ttl: 20s }");
+        let mut app = proxy.connect().await;
+        for statement in [WRITE, READ] {
+            assert_eq!(code(&mut app, statement).await, "ok");
+        }
+        // From now on KMS answers nothing: a statement that waited for it would be the last.
+        let before = scene.kms.calls("Decrypt");
+        scene.kms.close_gate_after("Decrypt", 0);
+        let refreshed = async {
+            while scene.kms.calls("Decrypt") == before {
+                assert_eq!(code(&mut app, READ).await, "ok");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            assert_eq!(code(&mut app, READ).await, "ok");
+        };
+        tokio::time::timeout(Duration::from_secs(60), refreshed).await.expect("no statement waits, and one refreshes");
+        assert!(!proxy.log().contains("the cached one serves on"), "it was waited for: {}", proxy.log());
+        scene.kms.open_gate();
+        assert_eq!(code(&mut app, READ).await, "ok");
+    }
+
     async fn values_cost_no_kms_calls(backend: Backend) {
         let Some(scene) = Scene::set(&backend).await else { return };
         let proxy = scene.proxy("{ ttl: 5m }");

@@ -117,4 +117,51 @@ on_every_server! {
         }
         assert!(left.is_empty(), "left: {left:?}\nbefore: {during:?}");
     }
+    async fn nothing_secret_is_logged_however_much_is_logged(backend: Backend) {
+        let (Some(endpoint), Some(key)) = (moto_endpoint(), moto_key().await) else { return };
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        direct
+            .query_drop("CREATE TABLE users (id int PRIMARY KEY AUTO_INCREMENT, email varchar(191), \
+                         phone varchar(191) CHARACTER SET ascii COLLATE ascii_bin, note text)")
+            .await
+            .unwrap();
+        let proxy = Proxy::builder(&schema)
+            .kms(Kms::Moto(key))
+            .kms_setting("cache: { ttl: 1s, max_stale: 1h }")
+            .client_tls("optional")
+            .backend_tls("{ mode: disabled }")
+            .column("users", "email", "{}")
+            .column("users", "phone", "{ search: exact }")
+            .column("users", "note", "{ mode: direct }")
+            .environment("SEALWIRE_LOG", "trace")
+            .start();
+        let tls = SslOpts::default().with_danger_accept_invalid_certs(true);
+        let mut app = Conn::new(proxy.opts(Account::APP).ssl_opts(Some(tls))).await.unwrap();
+        let values = format!("('{VALUE}', '{VALUE}', '{VALUE}')");
+        app.query_drop(format!("INSERT INTO users (email, phone, note) VALUES {values}")).await.unwrap();
+        let values = (PARAMETER, PARAMETER, PARAMETER);
+        app.exec_drop("INSERT INTO users (email, phone, note) VALUES (?, ?, ?)", values).await.unwrap();
+        // Refused, and of no type: what the proxy itself says, too.
+        assert!(app.query_drop(format!("SELECT id FROM users WHERE email LIKE '{VALUE}'")).await.is_err());
+        direct.query_drop(format!("UPDATE users SET email = '{VALUE}' WHERE id = 2")).await.unwrap();
+        assert!(app.query_drop("SELECT email FROM users WHERE id = 2").await.is_err());
+        // A second load of each key.
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let read: Vec<(String, String)> = app.query("SELECT email, note FROM users WHERE id = 1").await.unwrap();
+        assert_eq!(read, [(VALUE.into(), VALUE.into())]);
+        let mut secrets = key_secrets(&mut direct, &schema, &kms_client(&endpoint)).await;
+        let control = Account::CONTROL.password;
+        for (name, secret) in [("value", VALUE), ("parameter", PARAMETER), ("password", control), ("password", Account::APP.password)] {
+            secrets.push((name.to_owned(), secret.into()));
+            secrets.push((format!("{name} in base64"), STANDARD_NO_PAD.encode(secret)[..secret.len()].into()));
+        }
+        let log = proxy.log();
+        assert!(log.contains("DEBUG sealwire"), "{log}");
+        for (name, secret) in secrets.iter().filter(|(_, secret)| secret.len() > 5) {
+            let found = log.as_bytes().windows(secret.len()).position(|part| part == secret.as_slice());
+            let line = found.map(|at| &log[log[..at].rfind('\n').unwrap_or(0)..at]);
+            assert_eq!(line, None, "{name}");
+        }
+    }
 }
