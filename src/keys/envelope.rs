@@ -139,8 +139,18 @@ impl Envelope {
                     }
                     Err(_) => this.cache.failed(&wanted),
                 }
+                // Only of rows that there are: anybody can write a value that names any id.
+                let id = match (&outcome, &wanted) {
+                    (Ok(Unwrapped { id, .. }), _) => id.to_string(),
+                    (
+                        Err(KeyError::Kms(_) | KeyError::VaultRow { .. } | KeyError::Retired { .. }),
+                        Which::Id(_, id),
+                    ) => id.to_string(),
+                    _ => String::new(),
+                };
                 let labels = [
                     ("table", wanted.table().to_owned()),
+                    ("key", id),
                     ("purpose", wanted.purpose().to_owned()),
                     ("outcome", outcome.as_ref().map_or_else(KeyError::sw_code, |_| "ok").to_owned()),
                 ];

@@ -44,6 +44,11 @@ on_every_server! {
         let table = format!("table=\"{}.users\"", schema.name);
         assert_eq!(after.sum("sealwire_data_key_loads_total", &[&table, "purpose=\"seal\"", "outcome=\"ok\""]), 1.0, "{}", after.0);
         assert_eq!(after.sum("sealwire_data_keys_cached", &[]), 1.0, "{}", after.0);
+        // Each key by its id in the vault.
+        let mut direct = schema.direct().await;
+        let id = format!("SELECT id FROM {}.data_keys", schema.vault_schema());
+        let id: u32 = direct.query_first(id).await.unwrap().unwrap();
+        assert_eq!(after.sum("sealwire_data_key_loads_total", &[&table, &format!("key=\"{id}\"")]), 1.0, "{}", after.0);
         assert!(!after.0.contains("canary"), "{}", after.0);
     }
 
