@@ -182,6 +182,9 @@ impl Report {
             let comma = if text.is_empty() { "" } else { ", " };
             let _ = write!(text, "{comma}{part}");
         }
+        for (table, key) in &config.kms.keys {
+            let _ = write!(text, ", {key} for {table}");
+        }
         for mode in &report.modes {
             let _ = write!(text, ", {}", mode_name(*mode));
         }
@@ -189,8 +192,8 @@ impl Report {
             let _ = write!(text, ": wrapped and unwrapped in {} ms", report.latency.as_millis().max(1));
         }
         self.step("KMS", Ok(text));
-        if let Some(excess) = &report.excess {
-            self.excess(excess);
+        for (table, excess) in &report.excess {
+            self.excess(table.as_deref(), excess);
         }
         if report.modes.contains(&KmsMode::Envelope) {
             let text = match report.data_keys {
@@ -207,24 +210,25 @@ impl Report {
         }
     }
 
-    /// What the role may do with KMS that it should not.
-    fn excess(&mut self, excess: &Excess) {
+    /// What the role may do with KMS that it should not. `table`: the one that has that KMS key for its own.
+    fn excess(&mut self, table: Option<&str>, excess: &Excess) {
+        let whose = table.map_or_else(String::new, |table| format!(", with the key of {table}"));
         let all = [
             ("kms:Encrypt", &excess.encrypt, KNOWN_KEY),
             ("kms:GenerateDataKey", &excess.generate_data_key, KNOWN_KEY),
             ("kms:ReEncryptFrom and kms:ReEncryptTo", &excess.re_encrypt, REWRAPS),
         ];
         if all.iter().all(|(_, right, _)| **right == Right::Denied) {
-            self.step("KMS rights", Ok("what the role does not need is denied to it".to_owned()));
+            self.step("KMS rights", Ok(format!("what the role does not need is denied to it{whose}")));
         }
         let unknown: Vec<&str> =
             all.iter().filter(|(_, right, _)| **right == Right::Unknown).map(|(action, ..)| *action).collect();
         if !unknown.is_empty() {
-            let text = format!("KMS does not tell whether the role may call {} (no DryRun)", unknown.join(", "));
+            let text = format!("KMS does not tell whether the role may call {}{whose} (no DryRun)", unknown.join(", "));
             self.step("KMS rights", Ok(text));
         }
         for (action, _, why) in all.iter().filter(|(_, right, _)| **right == Right::Allowed) {
-            let message = format!("the role may call {action} under the context of data keys{why}");
+            let message = format!("the role may call {action} under the context of data keys{whose}{why}");
             self.finding(&note(Severity::Warning, &message, "deny it in the key's policy: docs/keys.md, deploy/"));
         }
     }

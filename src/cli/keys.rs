@@ -216,9 +216,22 @@ fn shred(
     });
     println!("{}", serde_json::to_string_pretty(&statement).unwrap_or_default());
     println!();
-    println!("Whoever may change the policy may take that back. Only the deletion of the KMS key is for good; a table");
-    println!("that must be destroyed alone needs a KMS key of its own.");
+    println!("Whoever may change the policy may take that back. Only the deletion of the KMS key is for good.");
+    match key_of_its_own(config, scope) {
+        Some(key) => {
+            println!("{key} is that of no other table here: have KMS delete it. Copies of the vault from before");
+            println!("the table had it open with the KMS key of that time.");
+        }
+        None => println!("A table that must be destroyed alone needs a KMS key of its own (kms.keys)."),
+    }
     Ok(Exit::Fine)
+}
+
+fn key_of_its_own<'c>(config: &'c Config, scope: &str) -> Option<&'c str> {
+    let key = config.kms.keys.get(scope)?;
+    let others = config.kms.keys.iter().filter(|(table, _)| *table != scope).map(|(_, key)| key);
+    let mut others = others.chain(&config.kms.key).chain(&config.kms.previous);
+    (!others.any(|other| other == key)).then_some(key)
 }
 
 fn human(duration: Duration) -> String {

@@ -14,6 +14,7 @@ const KMS: Keys = Keys {
         "provider",
         "mode",
         "key",
+        "keys",
         "previous",
         "keyring",
         "allow_plaintext",
@@ -75,11 +76,12 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
             Vec::new()
         }
     };
+    let keys = keys(r, &section, kind == Some(Kind::Aws));
     let keyring = section.get("keyring").and_then(|node| r.path(node, "keyring"));
     let allow_plaintext = r.boolean(&section, "allow_plaintext", false);
     let fips = r.boolean(&section, "fips", false);
     let region = section.get("region").and_then(|node| r.text(node, "region"));
-    let regions = regions(r, &section, key.as_deref(), &previous);
+    let regions = regions(r, &section, key.as_deref(), &previous, &keys);
     let endpoint = section.get("endpoint").and_then(|node| url(r, node, "endpoint"));
     let mut endpoints = BTreeMap::new();
     if let Some(node) = section.get("endpoints") {
@@ -95,7 +97,7 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         );
     }
     if kind.is_some_and(|kind| kind != Kind::Aws) {
-        for name in ["region", "regions", "endpoint", "endpoints", "fips", "assume_role"] {
+        for name in ["keys", "region", "regions", "endpoint", "endpoints", "fips", "assume_role"] {
             if section.get(name).is_some() {
                 r.problem(section.key_pos(name), format!("`{name}` is for provider aws only"), "remove it");
             }
@@ -156,6 +158,7 @@ pub(super) fn kms(r: &mut Reader<'_>, top: &Section<'_>) -> Option<Kms> {
         provider,
         mode,
         key,
+        keys,
         previous,
         region,
         regions,
@@ -183,7 +186,13 @@ fn url(r: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
 
 /// The regions of a multi-Region key. Anything else than such a key is in one region only; an alias may point to
 /// another key in each.
-fn regions(r: &mut Reader<'_>, kms: &Section<'_>, key: Option<&str>, previous: &[String]) -> Vec<String> {
+fn regions(
+    r: &mut Reader<'_>,
+    kms: &Section<'_>,
+    key: Option<&str>,
+    previous: &[String],
+    keys: &BTreeMap<String, String>,
+) -> Vec<String> {
     let Some((name, node)) = kms.entry("regions") else { return Vec::new() };
     let mut regions: Vec<String> = Vec::new();
     let hint = "for example `regions: [eu-west-1, eu-central-1]`, first choice first";
@@ -225,14 +234,48 @@ fn regions(r: &mut Reader<'_>, kms: &Section<'_>, key: Option<&str>, previous: &
     if own.is_some_and(|own| !regions.iter().any(|region| region == own)) {
         r.problem(name.pos, "`regions` leaves out the region of the key's ARN", "list it, or name the key by its id");
     }
-    if previous.iter().any(|key| !key.starts_with("arn:") && !key.starts_with("mrk-")) {
+    let unsaid = |key: &String| !key.starts_with("arn:") && !key.starts_with("mrk-");
+    for name in
+        [("previous", previous.iter().any(unsaid)), ("keys", keys.values().any(unsaid))].iter().filter(|name| name.1)
+    {
         r.problem(
-            kms.key_pos("previous"),
-            "a key of `previous` does not say its region",
+            kms.key_pos(name.0),
+            format!("a key of `{}` does not say its region", name.0),
             "write its ARN: with several regions a key id or an alias could be any region's",
         );
     }
     regions
+}
+
+/// The keys of single tables. That there are such tables is checked when they are read.
+fn keys(r: &mut Reader<'_>, kms: &Section<'_>, aws: bool) -> BTreeMap<String, String> {
+    let mut keys = BTreeMap::new();
+    if let Some(node) = kms.get("keys") {
+        for (table, node) in r.mapping(node, "keys", "for example `{ shop.payments: alias/payments }`") {
+            if let Some(key) = kms_key(r, node, "keys", aws) {
+                keys.insert(table.name.clone(), key);
+            }
+        }
+    }
+    keys
+}
+
+/// A key of its own for a table that there is not would leave the table that is meant without.
+pub(super) fn tables_of_keys(
+    r: &mut Reader<'_>,
+    top: &Section<'_>,
+    kms: &Kms,
+    tables: &BTreeMap<TableName, TableConfig>,
+) {
+    let scopes: Vec<String> =
+        tables.iter().map(|(name, table)| table.sealed_as.as_ref().unwrap_or(name).to_string()).collect();
+    for table in kms.keys.keys().filter(|table| !scopes.contains(table)) {
+        r.problem(
+            top.key_pos("kms"),
+            format!("`kms.keys` names `{table}`, and no table is sealed as that"),
+            "write schema.table as it is below `tables`, or its `sealed_as`",
+        );
+    }
 }
 
 fn kms_key(r: &mut Reader<'_>, node: &Node, what: &str, aws: bool) -> Option<String> {

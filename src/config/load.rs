@@ -121,6 +121,9 @@ fn read(r: &mut Reader<'_>, root: &Node) -> Option<Config> {
     let approved_only = module::APPROVED_ONLY && !unapproved && !provider_none(kms.as_ref());
     let defaults = tables::Defaults { mode, approved_only, cipher: tables::cipher(r, &top).unwrap_or_default() };
     let tables = tables::tables(r, &top, defaults, vault.as_ref());
+    if let Some(kms) = &kms {
+        kms::tables_of_keys(r, &top, kms, &tables);
+    }
     Some(Config {
         listen,
         tls,

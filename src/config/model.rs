@@ -193,6 +193,8 @@ pub struct Kms {
     pub mode: KmsMode,
     /// Key id, key ARN, alias or alias ARN. `None` only for the providers that need none.
     pub key: Option<String>,
+    /// The KMS keys of tables that have one of their own, by the `schema.table` that they are sealed as.
+    pub keys: BTreeMap<String, String>,
     /// Earlier KMS keys that may still unwrap data keys.
     pub previous: Vec<String>,
     pub region: Option<String>,

@@ -260,6 +260,17 @@ fn each_impossible_value_is_refused_where_it_stands() {
         ("provider: local, keyring: k.json", "provider: aws", "`kms.key` is missing"),
         ("provider: local, keyring: k.json", "provider: aws, key: my-app", "does not name a KMS key"),
         ("keyring: k.json", "keyring: k.json, region: x", "for provider aws only"),
+        ("keyring: k.json", "keyring: k.json, keys: { shop.users: alias/x }", "for provider aws only"),
+        (
+            "provider: local, keyring: k.json",
+            "provider: aws, key: alias/a, keys: { shop.other: alias/x }",
+            "no table is sealed as that",
+        ),
+        (
+            "provider: local, keyring: k.json",
+            "provider: aws, key: alias/a, keys: { shop.users: x }",
+            "`keys` does not name a KMS key",
+        ),
         ("keyring: k.json", "keyring: k.json, fips: yes", "must be true or false"),
         ("keyring: k.json", "keyring: k.json, encryption_context: { Table: x }", "the proxy sets it itself"),
         ("keyring: k.json", "keyring: k.json, encryption_context: { 'aws:x': x }", "KMS keeps that name"),

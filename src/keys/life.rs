@@ -2,6 +2,8 @@
 //! it, its retirement and its end. Every change is made to a row that was verified, and only while the row is
 //! still as it was read.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +55,7 @@ pub struct KeyVersion {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rewrapped {
     pub rewrapped: usize,
-    /// The configured KMS key had wrapped them already.
+    /// The KMS key of their table had wrapped them already.
     pub untouched: usize,
 }
 
@@ -100,13 +102,13 @@ impl Keys {
         self.live(move |inner| async move { inner.activate_pending(&scope).await }).await
     }
 
-    /// Wraps the data keys of `scope`, or all, with `kms.key` where another KMS key wrapped them: one of
-    /// `kms.previous`. Each is unwrapped once, to verify it and for the row's MAC.
+    /// Wraps the data keys of `scope`, or all, with the KMS key of their table where another wrapped them: `kms.key` or
+    /// one of `kms.previous`. Each is unwrapped once, to verify it and for the row's MAC.
     pub async fn rewrap(&self, scope: Option<&str>) -> Result<Rewrapped, LifeError> {
         let scope = scope.map(str::to_owned);
         self.live(move |inner| async move {
             let envelope = &inner.envelope;
-            let current = envelope.provider.describe().await.map_err(KeyError::from)?.key;
+            let mut current: BTreeMap<String, String> = BTreeMap::new();
             let mut done = Rewrapped::default();
             let mut rows = envelope.store.all().await?;
             rows.retain(|row| row.state != STATE_SHREDDED && scope.as_ref().is_none_or(|scope| *scope == row.scope));
@@ -114,7 +116,14 @@ impl Keys {
                 return Err(refused("the vault holds no such data key".into()));
             }
             for row in rows {
-                if same_key(&row.kms_key, &current) {
+                let wanted = match current.entry(row.scope.clone()) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => {
+                        let described = envelope.provider.describe(Some(&row.scope)).await.map_err(KeyError::from)?;
+                        unknown.insert(described.key)
+                    }
+                };
+                if same_key(&row.kms_key, wanted) {
                     done.untouched = done.untouched.saturating_add(1);
                     continue;
                 }

@@ -140,11 +140,11 @@ impl Provider {
         }
     }
 
-    /// Resolves the configured key and checks that it is a symmetric encryption key. The name is as
+    /// Resolves the key of `table`, or the one of all that have none of their own, and checks that it is a symmetric encryption key. The name is as
     /// configured where the account may not describe keys.
-    pub async fn describe(&self) -> Result<KeyDescription, KmsError> {
+    pub async fn describe(&self, table: Option<&str>) -> Result<KeyDescription, KmsError> {
         match self {
-            Self::Aws(aws) => aws.describe().await,
+            Self::Aws(aws) => aws.describe(table).await,
             Self::Local(local) => Ok(KeyDescription { key: local.key_name(), region: None }),
             Self::None => Err(no_provider()),
             #[cfg(test)]
@@ -157,10 +157,10 @@ impl Provider {
 }
 
 impl Provider {
-    /// As [`Provider::describe`], in every region that is configured: a replica that is not there is found out
+    /// As [`Provider::describe`], every key in every region that is configured: a replica that is not there is found out
     /// before it is needed.
     pub async fn describe_everywhere(&self) -> Result<Vec<KeyDescription>, KmsError> {
-        let Self::Aws(aws) = self else { return Ok(vec![self.describe().await?]) };
+        let Self::Aws(aws) = self else { return Ok(vec![self.describe(None).await?]) };
         let mut found: Vec<KeyDescription> = Vec::new();
         for (region, outcome) in aws.describe_everywhere().await {
             found.push(outcome.map_err(|error| match (error, region) {

@@ -24,8 +24,9 @@ pub struct KeysReport {
     pub latency: Duration,
     /// Data keys in the vault. `None`: there is no vault yet, or no column needs one.
     pub data_keys: Option<u64>,
-    /// What AWS KMS would let the role do though the proxy does not need it; `None` where no data keys are used.
-    pub excess: Option<Excess>,
+    /// What AWS KMS would let the role do though the proxy does not need it, for each KMS key that wraps data keys,
+    /// by the table that has it for its own.
+    pub excess: Vec<(Option<String>, Excess)>,
 }
 
 /// How long the start waits for KMS to say what kind of key it has.
@@ -39,8 +40,14 @@ impl Keys {
         if matches!(provider, Provider::None) {
             return Ok(());
         }
-        let described =
-            self.inner.envelope.runner.run(async move { tokio::time::timeout(AT_START, provider.describe()).await });
+        let tables: Vec<String> = self.inner.config.kms.keys.keys().cloned().collect();
+        let describe = async move {
+            for table in std::iter::once(None).chain(tables.iter().map(|table| Some(table.as_str()))) {
+                provider.describe(table).await?;
+            }
+            Ok(())
+        };
+        let described = self.inner.envelope.runner.run(async move { tokio::time::timeout(AT_START, describe).await });
         match described.await {
             Some(Ok(Err(error @ (KmsError::Unsuitable(_) | KmsError::Config(_))))) => Err(error.into()),
             Some(Ok(Err(error))) => {
@@ -70,25 +77,37 @@ impl Keys {
                 modes: Vec::new(),
                 latency: Duration::ZERO,
                 data_keys: None,
-                excess: None,
+                excess: Vec::new(),
             };
             if matches!(provider, Provider::None) {
                 return Ok(report);
             }
             let described = provider.describe_everywhere().await?;
             report.key = described.first().map(|description| description.key.clone());
-            let regions: Vec<&str> = described.iter().filter_map(|found| found.region.as_deref()).collect();
+            let mut regions: Vec<&str> = Vec::new();
+            for region in described.iter().filter_map(|found| found.region.as_deref()) {
+                if !regions.contains(&region) {
+                    regions.push(region);
+                }
+            }
             report.region = (!regions.is_empty()).then(|| regions.join(", "));
             for mode in [KmsMode::Envelope, KmsMode::Direct] {
-                let table = config.tables.iter().find(|(_, table)| {
+                let tables = config.tables.iter().filter(|(_, table)| {
                     table.columns.values().any(|column| column.mode.unwrap_or(config.kms.mode) == mode)
                 });
-                let Some((name, table)) = table else { continue };
-                let scope = table.sealed_as.as_ref().unwrap_or(name).to_string();
-                let started = Instant::now();
-                round_trip(provider, mode, &scope, &config.kms.encryption_context, &mut report.excess).await?;
-                report.latency = report.latency.max(started.elapsed());
-                report.modes.push(mode);
+                let scopes = tables.map(|(name, table)| table.sealed_as.as_ref().unwrap_or(name).to_string());
+                // One with each KMS key.
+                let (own, common): (Vec<_>, Vec<_>) = scopes.partition(|scope| config.kms.keys.contains_key(scope));
+                for scope in common.iter().take(1).chain(&own) {
+                    let started = Instant::now();
+                    let excess = round_trip(provider, mode, scope, &config.kms.encryption_context).await?;
+                    report.latency = report.latency.max(started.elapsed());
+                    let its_own = config.kms.keys.contains_key(scope).then(|| scope.clone());
+                    report.excess.extend(excess.map(|excess| (its_own, excess)));
+                    if !report.modes.contains(&mode) {
+                        report.modes.push(mode);
+                    }
+                }
             }
             if report.modes.contains(&KmsMode::Envelope) {
                 report.data_keys = inner.envelope.store.count().await?;
@@ -99,30 +118,33 @@ impl Keys {
     }
 }
 
+/// Answers what the role may do beyond its needs, where data keys are wrapped.
 async fn round_trip(
     provider: &Provider,
     mode: KmsMode,
     table: &str,
     fixed: &std::collections::BTreeMap<String, String>,
-    excess: &mut Option<Excess>,
-) -> Result<(), KmsError> {
+) -> Result<Option<Excess>, KmsError> {
     match mode {
         KmsMode::Envelope => {
             // Id 0 is never given to a row.
             let context = EncryptionContext::data_key(table, 0, fixed);
             let wrapped = provider.generate_data_key_without_plaintext(&context).await?;
             let key = provider.decrypt(&context, &wrapped.blob).await?;
-            if let Provider::Aws(aws) = provider {
-                *excess = Some(aws.excess(&context, &wrapped.blob).await?);
+            if key.expose().len() != 32 {
+                return Err(KmsError::InvalidCiphertext);
             }
-            if key.expose().len() == 32 { Ok(()) } else { Err(KmsError::InvalidCiphertext) }
+            match provider {
+                Provider::Aws(aws) => aws.excess(&context, &wrapped.blob).await.map(Some),
+                _ => Ok(None),
+            }
         }
         KmsMode::Direct => {
             let context = EncryptionContext::direct(table, fixed);
             let probe = Plaintext::new(b"sealwire check".to_vec());
             let blob = provider.encrypt(&context, &probe).await?;
             let opened = provider.decrypt(&context, &blob).await?;
-            if opened.expose() == probe.expose() { Ok(()) } else { Err(KmsError::InvalidCiphertext) }
+            if opened.expose() == probe.expose() { Ok(None) } else { Err(KmsError::InvalidCiphertext) }
         }
     }
 }

@@ -33,6 +33,7 @@ fn config(folder: &Path) -> Config {
             provider: crate::config::Provider::Local { keyring: folder.join("keyring.json") },
             mode: KmsMode::Envelope,
             key: None,
+            keys: BTreeMap::new(),
             previous: Vec::new(),
             region: None,
             endpoint: None,

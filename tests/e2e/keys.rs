@@ -37,6 +37,7 @@ fn config(schema: &Schema, keyring: &Path) -> Config {
             provider: Provider::Local { keyring: keyring.join("keyring.json") },
             mode: KmsMode::Envelope,
             key: None,
+            keys: BTreeMap::new(),
             previous: Vec::new(),
             region: None,
             endpoint: None,
@@ -264,7 +265,7 @@ on_every_server! {
             }
             assert_eq!(found.last(), Some(&(versions, "active".to_owned())), "{forward}: {found:?}");
             let next = seal(&start(&config), &spending, "v").await.unwrap();
-            assert_ne!(by_key(&[next]), by_key(&[first.clone()]), "{forward}");
+            assert_ne!(by_key(&[next]), by_key(std::slice::from_ref(&first)), "{forward}");
         }
         // What was sealed with each of them opens.
         assert_eq!(open(&start(&config), &spending, &first).await.unwrap(), "v");

@@ -45,6 +45,7 @@ mod mixed;
 mod mock;
 mod modes;
 mod outages;
+mod own_key;
 mod parameters;
 mod prepared;
 mod proxy_protocol;

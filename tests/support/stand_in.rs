@@ -40,6 +40,8 @@ pub const INTERNAL: Fault = Fault::Error(500, "KMSInternalException");
 #[derive(Default)]
 struct State {
     fault: Option<Fault>,
+    /// What becomes of calls that name this key.
+    failing: Option<(String, Fault)>,
     /// Hold to the key policy's denials.
     policy: bool,
     /// Blobs begin as those of AWS do.
@@ -93,6 +95,11 @@ impl StandIn {
 
     pub fn fail(&self, fault: Fault) {
         self.state().fault = Some(fault);
+    }
+
+    /// Fails the calls that name this key, and no others.
+    pub fn fail_key(&self, key: &str, fault: Fault) {
+        self.state().failing = Some((key.to_owned(), fault));
     }
 
     pub fn recover(&self) {
@@ -201,6 +208,8 @@ async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
                 }
                 other => other.clone(),
             };
+            let failing = state.failing.as_ref().filter(|(key, _)| body["KeyId"].as_str() == Some(key));
+            let fault = fault.or_else(|| failing.map(|(_, fault)| fault.clone()));
             let fault = fault.or_else(|| (state.policy && denied(&operation, &body)).then_some(ACCESS_DENIED));
             if matches!(fault, Some(Fault::Error(..))) {
                 state.denied_at = Some(Instant::now());
@@ -233,7 +242,8 @@ async fn serve(mut stream: TcpStream, moto: String, state: Arc<Mutex<State>>) {
                     }
                     let wrong = names_another_key(&operation, &passed);
                     let Ok(mut answer) = pass_on(&moto, &passed).await else { return };
-                    if wrong && answer.starts_with(b"HTTP/1.1 200") {
+                    let refused = answer.windows(21).any(|part| part == b"AccessDeniedException");
+                    if wrong && (refused || answer.starts_with(b"HTTP/1.1 200")) {
                         answer = error(400, "IncorrectKeyException");
                     }
                     for (ours, motos) in &renamed {

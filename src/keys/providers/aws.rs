@@ -2,7 +2,7 @@
 //! SDK's own. Its futures are boxed: they take tens of kilobytes each. Keys are always named from the configuration, never taken from a blob or a vault row.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +21,8 @@ use crate::seal::Plaintext;
 struct Shared {
     /// Key id, key ARN, alias or alias ARN.
     key: String,
+    /// Of single tables, by `schema.table` as sealed.
+    keys: BTreeMap<String, String>,
     previous: Vec<String>,
     settings: Settings,
     /// Where the key is called, first choice first.
@@ -46,8 +48,13 @@ impl AwsProvider {
         let endpoint = |region: &Option<String>| region.as_ref().and_then(|region| kms.endpoints.get(region)).cloned();
         let places =
             regions.iter().map(|region| Place::new(region.clone(), endpoint(region).or_else(|| kms.endpoint.clone())));
-        let mut elsewhere: Vec<Option<String>> =
-            kms.previous.iter().filter_map(|key| region_of(key)).map(|region| Some(region.to_owned())).collect();
+        let mut elsewhere: Vec<Option<String>> = kms
+            .previous
+            .iter()
+            .chain(kms.keys.values())
+            .filter_map(|key| region_of(key))
+            .map(|region| Some(region.to_owned()))
+            .collect();
         elsewhere.retain(|region| !regions.contains(region));
         elsewhere.sort();
         elsewhere.dedup();
@@ -55,10 +62,27 @@ impl AwsProvider {
             places: places.collect(),
             elsewhere: elsewhere.into_iter().map(|region| Place::new(region.clone(), endpoint(&region))).collect(),
             key,
+            keys: kms.keys.clone(),
             previous: kms.previous.clone(),
             settings: Settings { fips: kms.fips, assume_role: kms.assume_role.clone() },
             aliases: Mutex::default(),
         })))
+    }
+
+    /// The key that wraps and encrypts under `context`.
+    fn key_of(&self, context: &EncryptionContext) -> &str {
+        self.key_for(context.pairs().get("table").map(String::as_str))
+    }
+
+    fn key_for(&self, table: Option<&str>) -> &str {
+        table.and_then(|table| self.0.keys.get(table)).unwrap_or(&self.0.key)
+    }
+
+    /// The keys that may have wrapped or encrypted under `context`: the present one first.
+    fn candidates<'k>(&'k self, context: &EncryptionContext) -> impl Iterator<Item = &'k str> {
+        let present = self.key_of(context);
+        let others = std::iter::once(&self.0.key).chain(&self.0.previous).map(String::as_str);
+        std::iter::once(present).chain(others.filter(move |key| *key != present))
     }
 
     /// Where `key` can be called: a multi-Region key in every region, another that is named by its ARN in its
@@ -75,8 +99,8 @@ impl AwsProvider {
         &self,
         context: &EncryptionContext,
     ) -> Result<WrappedKey, KmsError> {
-        let key = &self.0.key;
-        in_turn(&self.places(key), Some(context), |place| async move {
+        let key = self.key_of(context);
+        in_turn(&self.places(key), key, Some(context), |place| async move {
             let call = place
                 .client(&self.0.settings)
                 .await?
@@ -94,8 +118,8 @@ impl AwsProvider {
     }
 
     pub async fn encrypt(&self, context: &EncryptionContext, value: &Plaintext) -> Result<Vec<u8>, KmsError> {
-        let key = &self.0.key;
-        in_turn(&self.places(key), Some(context), |place| async move {
+        let key = self.key_of(context);
+        in_turn(&self.places(key), key, Some(context), |place| async move {
             let call = place
                 .client(&self.0.settings)
                 .await?
@@ -117,8 +141,9 @@ impl AwsProvider {
         let shared = &self.0;
         let mut worst = KmsError::WrongKey;
         let mut apart = false;
-        for source in std::iter::once(&shared.key).chain(&shared.previous) {
-            let here = self.places(&shared.key);
+        let target = self.key_of(context);
+        for source in self.candidates(context) {
+            let here = self.places(target);
             let places: Vec<&Place> = self
                 .places(source)
                 .into_iter()
@@ -128,7 +153,7 @@ impl AwsProvider {
                 apart = true;
                 continue;
             }
-            let outcome = in_turn(&places, Some(context), |place| async move {
+            let outcome = in_turn(&places, source, Some(context), |place| async move {
                 let call = place
                     .client(&shared.settings)
                     .await?
@@ -136,7 +161,7 @@ impl AwsProvider {
                     .ciphertext_blob(Blob::new(blob))
                     .source_key_id(key_in(source, place))
                     .set_source_encryption_context(Some(pairs(context)))
-                    .destination_key_id(key_in(&shared.key, place))
+                    .destination_key_id(key_in(target, place))
                     .set_destination_encryption_context(Some(pairs(context)))
                     .send();
                 let answer = observed("ReEncrypt", call).await?;
@@ -160,13 +185,12 @@ impl AwsProvider {
         Err(worst)
     }
 
-    /// Tries the configured key, then the previous ones.
+    /// Tries the key of the context's table, then the configured one and the previous ones.
     pub async fn decrypt(&self, context: &EncryptionContext, blob: &[u8]) -> Result<Plaintext, KmsError> {
-        let shared = &self.0;
         let mut worst = KmsError::WrongKey;
-        for key in std::iter::once(&shared.key).chain(&shared.previous) {
+        for key in self.candidates(context) {
             let places = self.places(key);
-            match in_turn(&places, Some(context), |place| self.decrypt_in(place, key, context, blob)).await {
+            match in_turn(&places, key, Some(context), |place| self.decrypt_in(place, key, context, blob)).await {
                 Ok(plaintext) => return Ok(plaintext),
                 // Not worth another timeout for every previous key.
                 Err(error @ KmsError::Unavailable(_)) => return Err(error),
@@ -220,23 +244,29 @@ impl AwsProvider {
         Ok(same)
     }
 
-    /// A client of the first region, and the key as it is named there.
-    pub(super) async fn first_client(&self) -> Result<(&aws_sdk_kms::Client, String), KmsError> {
-        let place = self.0.places.first().ok_or_else(|| KmsError::Config("no AWS region".into()))?;
-        Ok((place.client(&self.0.settings).await?, key_in(&self.0.key, place).into_owned()))
+    /// A client of the first region of the key for `context`, and the key as it is named there.
+    pub(super) async fn first_client(
+        &self,
+        context: &EncryptionContext,
+    ) -> Result<(&aws_sdk_kms::Client, String), KmsError> {
+        let key = self.key_of(context);
+        let place = *self.places(key).first().ok_or_else(|| KmsError::Config("no AWS region".into()))?;
+        Ok((place.client(&self.0.settings).await?, key_in(key, place).into_owned()))
     }
 
-    /// In the first region that answers.
-    pub async fn describe(&self) -> Result<KeyDescription, KmsError> {
-        let key = &self.0.key;
-        in_turn(&self.places(key), None, |place| self.describe_or_name(place, key)).await
+    /// The key of `table`, or the one of all that have none of their own, in the first region that answers.
+    pub async fn describe(&self, table: Option<&str>) -> Result<KeyDescription, KmsError> {
+        let key = self.key_for(table);
+        in_turn(&self.places(key), key, None, |place| self.describe_or_name(place, key)).await
     }
 
-    /// In every region, in order.
+    /// Every key in each of its regions, in order.
     pub async fn describe_everywhere(&self) -> Vec<(Option<String>, Result<KeyDescription, KmsError>)> {
         let mut all = Vec::new();
-        for place in self.places(&self.0.key) {
-            all.push((place.region.clone(), self.describe_or_name(place, &self.0.key).await));
+        for key in std::iter::once(&self.0.key).chain(self.0.keys.values()) {
+            for place in self.places(key) {
+                all.push((place.region.clone(), self.describe_or_name(place, key).await));
+            }
         }
         all
     }

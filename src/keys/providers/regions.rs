@@ -43,10 +43,11 @@ impl Place {
     }
 }
 
-/// Calls in one place after the other, until one answers. A definite answer is final, whether it is yes or no:
-/// a denial in one region holds for all.
+/// Calls `key` in one place after the other, until one answers. A definite answer is final, whether it is yes or
+/// no: a denial in one region holds for all.
 pub async fn in_turn<'p, T, F>(
     places: &[&'p Place],
+    key: &str,
     context: Option<&EncryptionContext>,
     call: impl Fn(&'p Place) -> F,
 ) -> Result<T, KmsError>
@@ -57,7 +58,7 @@ where
         return call(only).await;
     }
     let context = context.map(EncryptionContext::canonical);
-    let denies = |place: &Place| place.health.denies(context.as_deref());
+    let denies = |place: &Place| place.health.denies(key, context.as_deref());
     let mut turn: Vec<&Place> =
         places.iter().copied().filter(|place| denies(place) || place.health.admits(now())).collect();
     if turn.is_empty() {
@@ -85,11 +86,11 @@ where
                 failed = error;
             }
             Err(KmsError::Denied { code, detail }) => {
-                place.health.denied(&code, context.as_deref());
+                place.health.denied(&code, key, context.as_deref());
                 return Err(KmsError::Denied { code, detail: format!("{detail} ({})", place.name()) });
             }
             outcome => {
-                place.health.answered(outcome.is_ok(), context.as_deref());
+                place.health.answered(outcome.is_ok(), key, context.as_deref());
                 return outcome;
             }
         }
@@ -113,8 +114,8 @@ struct Health {
 /// What was definitely denied and not allowed again since. While it is, no other region is asked in its place.
 #[derive(Default)]
 struct Denied {
-    /// The key itself: disabled, pending deletion, gone.
-    key: bool,
+    /// Keys themselves, as configured: disabled, pending deletion, gone.
+    keys: HashSet<String>,
     contexts: HashSet<Vec<u8>>,
 }
 
@@ -132,16 +133,16 @@ impl Health {
         self.down_until.store(now.saturating_add(millis(LEFT_ALONE)), Ordering::SeqCst);
     }
 
-    fn answered(&self, allowed: bool, context: Option<&[u8]>) {
+    fn answered(&self, allowed: bool, key: &str, context: Option<&[u8]>) {
         self.down_until.store(0, Ordering::SeqCst);
         if allowed && let Some(context) = context {
             let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
-            denied.key = false;
+            denied.keys.remove(key);
             denied.contexts.remove(context);
         }
     }
 
-    fn denied(&self, code: &str, context: Option<&[u8]>) {
+    fn denied(&self, code: &str, key: &str, context: Option<&[u8]>) {
         self.down_until.store(0, Ordering::SeqCst);
         let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
         match context {
@@ -150,13 +151,13 @@ impl Health {
             }
             // A refused DescribeKey says nothing of the key.
             None if code.starts_with("AccessDenied") => {}
-            _ => denied.key = true,
+            _ => drop(denied.keys.insert(key.to_owned())),
         }
     }
 
-    fn denies(&self, context: Option<&[u8]>) -> bool {
+    fn denies(&self, key: &str, context: Option<&[u8]>) -> bool {
         let denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
-        denied.key || context.is_some_and(|context| denied.contexts.contains(context))
+        denied.keys.contains(key) || context.is_some_and(|context| denied.contexts.contains(context))
     }
 }
 
@@ -187,9 +188,13 @@ mod tests {
 
         /// The outcome of a call for `table`, and the regions that were asked.
         async fn call(&self, table: &str) -> (Result<(), KmsError>, Vec<&'static str>) {
+            self.call_with("key", table).await
+        }
+
+        async fn call_with(&self, key: &str, table: &str) -> (Result<(), KmsError>, Vec<&'static str>) {
             let context = EncryptionContext::direct(table, &BTreeMap::new());
             let places = [&self.one, &self.two];
-            let outcome = in_turn(&places, Some(&context), |place| {
+            let outcome = in_turn(&places, key, Some(&context), |place| {
                 let (name, at) = if place.name() == "one" { ("one", 0) } else { ("two", 1) };
                 self.called.lock().unwrap().push(name);
                 let answer = self.answers.lock().unwrap()[at].clone();
@@ -259,6 +264,18 @@ mod tests {
             pair.answer(away(), None);
             assert_eq!(pair.call("a").await, (Ok(()), vec!["one", "two"]), "{code}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_disabled_binds_its_own_tables_and_is_not_freed_by_another() {
+        let pair = Pair::new();
+        pair.answer(denied("DisabledException"), None);
+        assert!(pair.call_with("of a", "a").await.0.is_err());
+        pair.answer(None, None);
+        assert_eq!(pair.call_with("of b", "b").await, (Ok(()), vec!["one"]));
+        pair.answer(away(), None);
+        assert_eq!(pair.call_with("of b", "b").await, (Ok(()), vec!["one", "two"]));
+        assert_eq!(pair.call_with("of a", "a").await, (Err(away().unwrap()), vec!["one"]));
     }
 
     #[tokio::test]

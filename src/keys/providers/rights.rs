@@ -32,7 +32,7 @@ pub struct Excess {
 impl AwsProvider {
     /// Asks in the first region, with a `blob` that was wrapped under `context`. Nothing is encrypted or opened.
     pub async fn excess(&self, context: &EncryptionContext, blob: &[u8]) -> Result<Excess, KmsError> {
-        let (client, key) = self.first_client().await?;
+        let (client, key) = self.first_client(context).await?;
         let encrypt = client
             .encrypt()
             .key_id(&key)
