@@ -46,16 +46,12 @@ pub async fn inspect(control: &Control, config: &Config, snapshot: &Snapshot) ->
     let flavor = snapshot.version.flavor;
     let watched: Vec<String> = snapshot.watched.keys().cloned().collect();
     let searchable = searchable(snapshot);
-    // One that is elsewhere is another account's: it shows when it is counted.
-    let mut vault = match config.vault_server {
-        None => vec![config.vault.clone()],
-        Some(_) => Vec::new(),
-    };
-    if config.tables.values().flat_map(|table| table.columns.values()).any(|column| column.cipher == Cipher::Gcm)
-        && config.vault_server.is_none()
-    {
+    let mut vault = vec![config.vault.clone()];
+    if config.tables.values().flat_map(|table| table.columns.values()).any(|column| column.cipher == Cipher::Gcm) {
         vault.push(seals_table(&config.vault));
     }
+    // One that cannot be reached shows when its keys are counted.
+    let elsewhere = config.vault_server.as_ref().map(|server| (std::mem::take(&mut vault), Control::to(server)));
     let pool = control.pool().clone();
     let work = async move {
         let mut conn = pool.get_conn().await?;
@@ -68,10 +64,46 @@ pub async fn inspect(control: &Control, config: &Config, snapshot: &Snapshot) ->
         drop(conn);
         Ok::<_, mysql_async::Error>(inspection)
     };
-    match control.run(work).await {
-        Some(result) => Ok(result?),
-        None => Err(CatalogError::ShuttingDown),
+    let Some(result) = control.run(work).await else { return Err(CatalogError::ShuttingDown) };
+    let mut inspection = result?;
+    if let Some((vault, Ok(link))) = elsewhere {
+        let pool = link.pool().clone();
+        let work = async move { vault_elsewhere(&mut pool.get_conn().await?, &vault).await };
+        match link.run(work).await {
+            Some(findings) => inspection.findings.extend(findings?),
+            None => return Err(CatalogError::ShuttingDown),
+        }
     }
+    Ok(inspection)
+}
+
+/// What the account of `vault_server` lacks there.
+async fn vault_elsewhere(conn: &mut Conn, vault: &[TableName]) -> mysql_async::Result<Vec<Finding>> {
+    let told: Option<(String, String)> = conn.query_first("SELECT VERSION(), CURRENT_USER()").await?;
+    let (version, account) = told.unwrap_or_default();
+    let flavor = match version.contains("MariaDB") {
+        true => ServerFlavor::MariaDb,
+        false => ServerFlavor::MySql,
+    };
+    let grants = grants(conn, flavor).await?;
+    let mut findings = Vec::new();
+    for table in vault {
+        vault_privileges(conn, &grants, table, ("the control user of vault_server", &account), &mut findings).await?;
+    }
+    Ok(findings)
+}
+
+/// What the account may do, by its roles too.
+async fn grants(conn: &mut Conn, flavor: ServerFlavor) -> mysql_async::Result<Grants> {
+    let roles: Option<Option<String>> = conn.query_first("SELECT CURRENT_ROLE()").await?;
+    let roles = roles.flatten().filter(|roles| !roles.is_empty() && roles != "NONE");
+    // MariaDB lists the privileges of the current role by itself.
+    let sql = match (flavor, roles) {
+        (ServerFlavor::MySql, Some(roles)) => format!("SHOW GRANTS FOR CURRENT_USER() USING {roles}"),
+        _ => "SHOW GRANTS".to_owned(),
+    };
+    let lines: Vec<String> = conn.query(sql).await?;
+    Ok(Grants::parse(lines.iter().map(String::as_str)))
 }
 
 struct Protected {
@@ -148,15 +180,7 @@ async fn privileges(
     vault: &[TableName],
     inspection: &mut Inspection,
 ) -> mysql_async::Result<()> {
-    let roles: Option<Option<String>> = conn.query_first("SELECT CURRENT_ROLE()").await?;
-    let roles = roles.flatten().filter(|roles| !roles.is_empty() && roles != "NONE");
-    // MariaDB lists the privileges of the current role by itself.
-    let sql = match (flavor, roles) {
-        (ServerFlavor::MySql, Some(roles)) => format!("SHOW GRANTS FOR CURRENT_USER() USING {roles}"),
-        _ => "SHOW GRANTS".to_owned(),
-    };
-    let lines: Vec<String> = conn.query(sql).await?;
-    let grants = Grants::parse(lines.iter().map(String::as_str));
+    let grants = grants(conn, flavor).await?;
     let to = format!("TO {}", quote_account(&inspection.account));
     for (privilege, hides) in [
         ("SELECT", "tables and columns"),
@@ -203,7 +227,8 @@ async fn privileges(
         ));
     }
     for table in vault {
-        vault_privileges(conn, &grants, table, &to, inspection).await?;
+        let who = ("the control user", inspection.account.as_str());
+        vault_privileges(conn, &grants, table, who, &mut inspection.findings).await?;
     }
     Ok(())
 }
@@ -213,16 +238,17 @@ async fn vault_privileges(
     conn: &mut Conn,
     grants: &Grants,
     vault: &TableName,
-    to: &str,
-    inspection: &mut Inspection,
+    (who, account): (&str, &str),
+    findings: &mut Vec<Finding>,
 ) -> mysql_async::Result<()> {
+    let to = format!("TO {}", quote_account(account));
     let lacking: Vec<&str> =
         ["SELECT", "INSERT", "UPDATE"].into_iter().filter(|privilege| !grants.on(privilege, vault)).collect();
     if !lacking.is_empty() {
-        inspection.findings.push(error(
+        findings.push(error(
             None,
             None,
-            format!("the control user lacks {} on the key vault {vault}", lacking.join(", ")),
+            format!("{who} lacks {} on the key vault {vault}", lacking.join(", ")),
             format!("GRANT SELECT, INSERT, UPDATE, CREATE ON `{}`.* {to}", vault.schema),
         ));
     }
@@ -233,10 +259,10 @@ async fn vault_privileges(
         )
         .await?;
     if exists.is_none() && !grants.on("CREATE", vault) {
-        inspection.findings.push(error(
+        findings.push(error(
             None,
             None,
-            format!("the key vault {vault} does not exist and the control user may not create it"),
+            format!("the key vault {vault} does not exist and {who} may not create it"),
             format!("GRANT CREATE ON `{}`.* {to}", vault.schema),
         ));
     }

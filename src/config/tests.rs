@@ -228,6 +228,13 @@ tables: {}
 }
 
 #[test]
+fn a_configuration_that_is_printed_shows_no_password() {
+    let config = parse(&swap("password: p", "password: of-the-control-account")).unwrap();
+    let printed = format!("{config:?}");
+    assert!(printed.contains("(secret)") && !printed.contains("of-the-control-account"), "{printed}");
+}
+
+#[test]
 fn each_impossible_value_is_refused_where_it_stands() {
     let cases = [
         ("email: {}", "email: { type: geometry }", "`type` of `email`: `geometry` is not a type"),

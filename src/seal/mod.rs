@@ -94,6 +94,11 @@ pub enum SealError {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn a_plaintext_that_is_printed_shows_nothing() {
+        assert_eq!(format!("{:?}", super::Plaintext::new(b"jane".to_vec())), "(plaintext)");
+    }
+
+    #[test]
     fn a_value_grows_by_what_comes_later() {
         let mut value = super::Plaintext::new(Vec::new());
         for piece in [&b""[..], b"a", b"", b"long enough to move it", b"z"] {

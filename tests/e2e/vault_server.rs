@@ -13,8 +13,11 @@ fn elsewhere(backend: &Backend) -> Option<Backend> {
 }
 
 fn builder(schema: &Schema, vault: &Backend, password: &str) -> ProxyBuilder {
+    builder_as(schema, vault, Account::CONTROL.user, password)
+}
+
+fn builder_as(schema: &Schema, vault: &Backend, user: &str, password: &str) -> ProxyBuilder {
     let Backend { host, port, .. } = vault;
-    let user = Account::CONTROL.user;
     Proxy::builder(schema)
         .column("users", "email", "{}")
         .column("users", "tax", "{ search: exact }")
@@ -72,6 +75,32 @@ on_every_server! {
         assert_eq!(code(&mut first, write).await, "ok");
         there.query_drop(format!("DROP DATABASE {}", schema.vault_schema())).await.unwrap();
         let _ = std::fs::remove_file(std::env::temp_dir().join(format!("sealwire-{}-apart.json", schema.name)));
+    }
+
+    async fn rights_that_its_account_lacks_there_are_errors_of_check(backend: Backend) {
+        let Some(vault) = elsewhere(&backend) else { return };
+        let schema = Schema::create(&backend).await;
+        schema.direct().await.query_drop(TABLE).await.unwrap();
+        let mut there = connect(opts(&vault.host, vault.port, Account::ROOT, None)).await;
+        let user = format!("apart_{}", schema.name.trim_start_matches("t_"));
+        there.query_drop(format!("CREATE USER {user}@'%' IDENTIFIED BY 'apart-secret'")).await.unwrap();
+        let check = || {
+            let builder = builder_as(&schema, &vault, &user, "apart-secret");
+            let (_folder, config) = builder.write();
+            let output = builder.command().args(["check", "-c"]).arg(&config).env("SEALWIRE_LOG", "off").output().unwrap();
+            (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let (ok, said) = check();
+        assert!(!ok && said.contains("the control user of vault_server may not create it"), "{said}");
+        let rows = format!("{}.data_keys", schema.vault_schema());
+        assert!(said.contains(&format!("vault_server lacks SELECT, INSERT, UPDATE on the key vault {rows}")), "{said}");
+        // The hints are statements that mend it.
+        for hint in said.lines().map(str::trim).filter(|line| line.starts_with("GRANT ")) {
+            there.query_drop(hint).await.unwrap_or_else(|error| panic!("{hint}: {error}"));
+        }
+        let (ok, said) = check();
+        assert!(ok && !said.contains("lacks"), "{said}");
+        there.query_drop(format!("DROP USER {user}@'%'")).await.unwrap();
     }
 
     async fn a_vault_server_that_refuses_the_account_is_named(backend: Backend) {
