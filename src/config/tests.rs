@@ -108,6 +108,7 @@ fn several_regions_want_a_key_that_is_the_same_in_each() {
         (format!("key: {MRK}, {regions}, region: eu-west-1"), "exclude each other"),
         (format!("key: {MRK}, {regions}, endpoint: \"http://127.0.0.1:1\""), "one region's"),
         (format!("key: {MRK}, {regions}, previous: [alias/old]"), "does not say its region"),
+        (format!("key: {MRK}, {regions}, keys: {{ shop.users: alias/own }}"), "does not say its region"),
         (format!("key: {MRK}, regions: [eu-west-1, eu-west-1]"), "listed twice"),
         (format!("key: {MRK}, regions: eu-west-1"), "must be a list"),
         (format!("key: {MRK}, {regions}, endpoints: {{ eu-west-1: kms }}"), "must be a URL"),

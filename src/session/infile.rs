@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::command::Session;
 use super::error::{SessionError, sealwire_error};
-use super::protect::{Sealing, seal};
+use super::protect::{Sealing, key_error, seal};
 use crate::catalog::{Physical, ProtectedColumn};
 use crate::keys::Placed;
 use crate::seal::Plaintext;
@@ -168,6 +168,13 @@ impl Session {
                 };
                 places.push((at, index));
                 values.push((column.clone(), number, value));
+            }
+        }
+        // A file may take hours, and the key that it began with may have been superseded or lost since.
+        if let (Some(to), Some((column, ..))) = (&self.destination, values.first()) {
+            let columns = values.iter().map(|(column, ..)| column.as_ref());
+            if let Err(error) = self.shared.keys.vouch(columns, to).await {
+                return Ok(Err(Refused(key_error(&error, column))));
             }
         }
         let sealed = loop {

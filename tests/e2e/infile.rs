@@ -217,6 +217,29 @@ on_every_server! {
         assert_eq!(left, 0);
     }
 
+    async fn a_file_that_is_still_coming_when_its_key_is_lost_is_refused(backend: Backend) {
+        let (schema, proxy) = tables(&backend).await;
+        let vault = format!("{}.data_keys", schema.vault_schema());
+        let mut direct = schema.direct().await;
+        let mut raw = Raw::through(&proxy, &schema, FLAGS).await;
+        let load = format!("LOAD DATA LOCAL {FILE} INTO TABLE strict (id, tax)");
+        upload(&mut raw, &load, &[b"1\tbefore\n"]).await[0].ok();
+        raw.send_query(load.clone()).await;
+        assert!(matches!(raw.result().await, Reply::LocalInfile(_)));
+        raw.write(b"2\tbegins\n").await;
+        direct.query_drop(format!("CREATE TABLE kept AS SELECT * FROM {vault}")).await.unwrap();
+        direct.query_drop(format!("DELETE FROM {vault}")).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(5500)).await;
+        raw.write(b"3\tgoes on\n").await;
+        raw.write(b"").await;
+        assert!(raw.results().await[0].error().contains("SW-1919"));
+        let ids: Vec<u32> = direct.query("SELECT id FROM strict").await.unwrap();
+        assert_eq!(ids, [1]);
+        direct.query_drop(format!("INSERT INTO {vault} SELECT * FROM kept")).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        upload(&mut raw, &load, &[b"4\tagain\n"]).await[0].ok();
+    }
+
     async fn fields_of_declared_types_are_converted_or_refused(backend: Backend) {
         let schema = Schema::create(&backend).await;
         schema.direct().await.query_drop("CREATE TABLE typed (id int, n varchar(99), d varchar(99))").await.unwrap();
