@@ -10,7 +10,8 @@ line, base64 with --base64 (bytes that are not text, or hold line breaks). Names
 What is not enveloped is taken for a value of direct mode or of an application of its own: `--context '{"app":
 "shop"}'`, as often as needed, names the pairs of kms.encryption_context or of one of kms.accept_contexts; without
 enveloped values /dev/null will do for the vault. `--keyring FILE` in place of `--kms-key` is for the local provider.
-Every step is explained in format.md.
+A column with `bind:` wants the bound columns behind the value, in the order of the configuration: `SELECT iban, uuid`, binary
+ones as HEX(column) and named by their position, `--hex 1`. Every step is explained in format.md.
 """
 import argparse, base64, functools, json, re, struct, sys
 
@@ -40,8 +41,8 @@ def decrypt(args, context, blob):
     return AESGCM(keyring[blob[1:17].hex()]).decrypt(blob[17:29], blob[29:], aad)
 
 
-def open_enveloped(args, vault, keys, raw):
-    magic, alg, _search, nonce, key_id = struct.unpack(">BBB12sI", raw[:19])
+def open_enveloped(args, vault, keys, raw, bound):
+    magic, alg, variant, nonce, key_id = struct.unpack(">BBB12sI", raw[:19])
     if magic != 0xA5 or alg not in (1, 2, 3):
         raise ValueError("not a sealed value, or of a version that this script does not know")
     row = key_id & 0x7FFFFFFF
@@ -51,8 +52,9 @@ def open_enveloped(args, vault, keys, raw):
     scope = field(args.table.encode()) + field(args.column.encode())
     info = field(b"column") + field(bytes([alg])) + scope
     column_key = HKDF(hashes.SHA256(), 32, salt=b"sealwire/v1/hkdf-sha-256", info=info).derive(keys[row])
-    cipher, bound = (AESGCM, raw[:3] + raw[15:19]) if alg == 3 else (AESGCMSIV, raw[:19])
-    value = cipher(column_key).decrypt(nonce, raw[19:], bound + scope)
+    place = scope + b"".join(map(field, bound)) if alg != 2 and variant == 1 else scope
+    cipher, header = (AESGCM, raw[:3] + raw[15:19]) if alg == 3 else (AESGCMSIV, raw[:19])
+    value = cipher(column_key).decrypt(nonce, raw[19:], header + place)
     return value.rstrip(b"\0")[:-1] if key_id & 0x80000000 else value  # the top bit: padded
 
 
@@ -71,13 +73,14 @@ def open_direct(args, stored):
     raise last
 
 
-def open_value(args, vault, keys, stored):
+def open_value(args, vault, keys, stored, *bound):
+    bound = [bytes.fromhex(v) if n in args.hex else v.rstrip(" ").encode() for n, v in enumerate(bound, 1)]
     stored = bytes.fromhex(stored) if re.fullmatch("([0-9A-Fa-f]{2})+", stored) else stored.rstrip(" ").encode()
     if stored.startswith(b"pQ"):
         if not stored.endswith(b"."):
             raise ValueError("the value was cut: its final '.' is missing")
         stored = base64.b64decode(stored[:-1] + b"=" * (-len(stored[:-1]) % 4), validate=True)
-    return open_enveloped(args, vault, keys, stored) if stored[:1] == b"\xa5" else open_direct(args, stored)
+    return open_enveloped(args, vault, keys, stored, bound) if stored[:1] == b"\xa5" else open_direct(args, stored)
 
 
 if __name__ == "__main__":
@@ -86,10 +89,11 @@ if __name__ == "__main__":
     key = parser.add_mutually_exclusive_group(required=True)
     key.add_argument("--kms-key"), key.add_argument("--keyring")
     parser.add_argument("--context", type=json.loads, action="append", default=[], metavar="JSON")
-    parser.add_argument("--base64", action="store_true")
+    parser.add_argument("--base64", action="store_true"), parser.add_argument("--hex", type=int, action="append", default=[])
     args = parser.parse_args()
     vault = {int(r[0]): r[1:] for r in (line.rstrip("\n").split("\t") for line in open(args.vault))}
     keys = {}
-    for line in map(lambda line: line.rstrip("\n"), sys.stdin):
-        value = line.encode() if line == "NULL" else open_value(args, vault, keys, line)
-        sys.stdout.buffer.write((base64.b64encode(value) if args.base64 and line != "NULL" else value) + b"\n")
+    for columns in (line.rstrip("\n").split("\t") for line in sys.stdin):
+        null = columns[0] == "NULL"
+        value = b"NULL" if null else open_value(args, vault, keys, *columns)
+        sys.stdout.buffer.write((base64.b64encode(value) if args.base64 and not null else value) + b"\n")

@@ -1,5 +1,6 @@
 //! The columns that tell the row apart which a protected value is bound to (`bind:`). Pure.
 
+use super::verify::pads_spaces;
 use super::{Column, Physical, ProtectedColumn, Table, Width};
 use crate::config::{Cipher, EmptyPolicy, KmsMode, Search, TableName};
 use crate::seal::Scope;
@@ -15,6 +16,8 @@ pub(crate) fn key_column(table: &TableName, column: &Column) -> Result<Protected
         ("int", _) => integer(IntegerKind::Int, column),
         ("bigint", _) => integer(IntegerKind::Big, column),
         ("char", Width::Characters(width)) => LogicalType::Char(narrow(width)),
+        // Spaces at the end count for as little as in a CHAR.
+        ("varchar", Width::Characters(width)) if pads_spaces(column) => LogicalType::Char(narrow(width)),
         ("varchar", Width::Characters(width)) => LogicalType::Varchar(narrow(width)),
         ("binary", Width::Bytes(width)) => LogicalType::Binary(narrow(width)),
         ("varbinary", Width::Bytes(width)) => LogicalType::Varbinary(narrow(width)),
@@ -66,11 +69,12 @@ pub(crate) fn key_column(table: &TableName, column: &Column) -> Result<Protected
     })
 }
 
-/// Whether one row at most has the same values in all of `names`.
-pub(super) fn tells_rows_apart(table: &Table, names: &[String]) -> bool {
+/// Whether one row at most has the same values in all of `names`, also without the key `dropped`.
+pub(crate) fn tells_rows_apart(table: &Table, names: &[String], dropped: Option<&str>) -> bool {
     let bound = |part: &str| names.iter().any(|name| name.eq_ignore_ascii_case(part));
     table.indexes.iter().any(|index| {
         index.unique
+            && dropped.is_none_or(|dropped| !index.name.eq_ignore_ascii_case(dropped))
             && !index.columns.is_empty()
             && index.columns.iter().all(|(part, prefix)| prefix.is_none() && bound(part))
     })

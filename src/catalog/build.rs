@@ -133,7 +133,7 @@ fn bound_columns(table: &Table, settings: &ColumnConfig, missing: &mut Vec<Strin
             None => missing.push(format!("it has no column {name}, which values are bound to")),
         }
     }
-    if !settings.bind.is_empty() && !tells_rows_apart(table, &settings.bind) {
+    if !settings.bind.is_empty() && !tells_rows_apart(table, &settings.bind, None) {
         let names = settings.bind.join(", ");
         missing.push(format!("no PRIMARY or UNIQUE key consists of columns that values are bound to ({names})"));
     }

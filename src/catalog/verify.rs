@@ -306,7 +306,7 @@ fn verify_binding(
             ),
         }
     }
-    if !tells_rows_apart(table, &settings.bind) {
+    if !tells_rows_apart(table, &settings.bind, None) {
         add(
             format!(
                 "no PRIMARY or UNIQUE key consists of the columns that its values are to be bound to ({}): values could \
@@ -379,7 +379,7 @@ fn verify_search(
 }
 
 /// Collations that compare as if the shorter value had spaces at its end: all but those that say otherwise.
-fn pads_spaces(column: &Column) -> bool {
+pub(super) fn pads_spaces(column: &Column) -> bool {
     column
         .collation
         .as_deref()

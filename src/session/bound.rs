@@ -2,6 +2,7 @@
 //! what the server is sent.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -10,7 +11,7 @@ use super::prepared::{LongData, Protected};
 use super::typed;
 use crate::catalog::{Physical, ProtectedColumn};
 use crate::keys::Placed;
-use crate::seal::types::{Input, LogicalType, find, fit};
+use crate::seal::types::{Input, Integer, LogicalType, find, fit};
 use crate::seal::{Plaintext, Row};
 use crate::sql::charset::{decode_to_utf8, of_column, to_connection};
 use crate::sql::misfit::misfit;
@@ -25,17 +26,45 @@ use crate::wire::number;
 /// A parameter's index, the row that the server would name in an error about it, and what it gives to its column.
 pub(super) type Bound = (usize, (u32, Placed<Plaintext>));
 
+/// The placeholders that tell rows apart, by their indexes.
+pub(super) type RowKeys = HashMap<usize, RowKey>;
+
+pub(super) struct RowKey {
+    column: Arc<ProtectedColumn>,
+    /// In the one form of its type; `None`: NULL.
+    value: Option<Vec<u8>>,
+}
+
+impl RowKey {
+    /// What is sent in place of what the client bound, always by the same type; `None`: that itself.
+    fn param(&self, bound: &ParamValue) -> Option<(ParamType, OutParam<'static>)> {
+        match (&self.column.logical, &self.value, bound) {
+            (Some(LogicalType::Integer(integer)), value, _) => {
+                let kind = ParamType { column_type: types::LONGLONG, unsigned: integer.unsigned };
+                let Some(value) = value else { return Some((kind, OutParam::Null)) };
+                let number: i128 = std::str::from_utf8(value).ok()?.parse().ok()?;
+                // What it holds was checked against its type's range.
+                #[allow(clippy::cast_possible_truncation, reason = "the low 64 bits are the number, signed or not")]
+                Some((kind, OutParam::LongLong(number as i64)))
+            }
+            (_, None, _) => Some((ParamType { column_type: types::VAR_STRING, unsigned: false }, OutParam::Null)),
+            _ => None,
+        }
+    }
+}
+
 impl Protected {
-    /// The plaintext of every parameter that must be sealed: its index, the row of the statement, the value.
-    pub(super) fn plaintexts(&self, payload: &[u8], execute: &Execute) -> Result<Vec<Bound>, ErrPacket> {
+    /// The plaintext of every parameter that must be sealed, and what tells apart the rows that they are bound to.
+    pub(super) fn plaintexts(&self, payload: &[u8], execute: &Execute) -> Result<(Vec<Bound>, RowKeys), ErrPacket> {
+        let keys = self.keys(payload, execute)?;
         let mut out = Vec::new();
         for (index, role) in self.params.iter().enumerate() {
             let ParamRole::Seal(param) = role else { continue };
             let Some(value) = self.plaintext(index, param, payload, execute)? else { continue };
-            let row = self.row(param, payload, execute)?;
+            let row = row_of(param, &keys)?;
             out.push((index, (param.row, Placed { column: param.column.clone(), row, value })));
         }
-        Ok(out)
+        Ok((out, keys))
     }
 
     /// The plaintext of one parameter; `None` where NULL is to stay NULL.
@@ -74,30 +103,50 @@ impl Protected {
         }))
     }
 
-    /// The row that a value of `param` is bound to, where its column has `bind`.
-    fn row(&self, param: &SealParam, payload: &[u8], execute: &Execute) -> Result<Option<Row>, ErrPacket> {
-        let mut values = Vec::with_capacity(param.bound.len());
-        for part in &param.bound {
-            values.push(match part {
-                RowPart::Known(value) => value.clone(),
-                RowPart::Param(index, key) => {
-                    let unknown = || row_unknown(&param.column, &key.column);
-                    if let Some(number) = self.whole_double(*index, key, payload, execute) {
-                        values.push(number.to_string().into_bytes());
-                        continue;
+    /// What the placeholders hold that tell rows apart. Each must say for certain which row that is, also beside a
+    /// NULL that is bound to none: MySQL goes on reading a placeholder by the type that it had before.
+    fn keys(&self, payload: &[u8], execute: &Execute) -> Result<RowKeys, ErrPacket> {
+        let mut keys = HashMap::new();
+        for param in self.params.iter().filter_map(ParamRole::sealed) {
+            for part in &param.bound {
+                let RowPart::Param(index, key) = part else { continue };
+                let value = match execute.values.get(*index) {
+                    Some(ParamValue::Null) | None => None,
+                    Some(_) => {
+                        let value = self.key_value(*index, key, payload, execute);
+                        Some(value.ok_or_else(|| row_unknown(&param.column, &key.column))?)
                     }
-                    let value = self.plaintext(*index, key, payload, execute).map_err(|_| unknown())?;
-                    let value = value.ok_or_else(unknown)?.expose().to_vec();
-                    row_value(&key.column, value).ok_or_else(unknown)?
-                }
-            });
+                };
+                keys.insert(*index, RowKey { column: key.column.clone(), value });
+            }
         }
-        Ok((!values.is_empty()).then(|| Row::of(values.iter().map(Vec::as_slice))))
+        Ok(keys)
     }
 
-    /// An integer of the key's type that the client binds as a DOUBLE, as those in JavaScript do.
-    fn whole_double(&self, index: usize, key: &SealParam, payload: &[u8], execute: &Execute) -> Option<i128> {
-        let Some(LogicalType::Integer(integer)) = &key.column.logical else { return None };
+    /// `None`: the server may read it for another value, or for more than one.
+    fn key_value(&self, index: usize, key: &SealParam, payload: &[u8], execute: &Execute) -> Option<Vec<u8>> {
+        let kind = *execute.types.get(index)?;
+        let value = match &key.column.logical {
+            Some(LogicalType::Integer(integer)) => match self.whole_double(index, *integer, key, payload, execute) {
+                Some(number) => number.to_string().into_bytes(),
+                None => self.plaintext(index, key, payload, execute).ok()??.expose().to_vec(),
+            },
+            // A text is compared with a number or a date as a number or a date: '7' and '07' both equal 7.
+            _ if !is_string(kind) => return None,
+            _ => self.plaintext(index, key, payload, execute).ok()??.expose().to_vec(),
+        };
+        row_value(&key.column, value)
+    }
+
+    /// An integer that the client binds as a DOUBLE, as those in JavaScript do.
+    fn whole_double(
+        &self,
+        index: usize,
+        integer: Integer,
+        key: &SealParam,
+        payload: &[u8],
+        execute: &Execute,
+    ) -> Option<i128> {
         let Some(ParamValue::Inline(place)) = execute.values.get(index) else { return None };
         let bytes = payload.get(place.value.clone())?;
         let Ok(Some(Input::Double(number))) = self.typed_input(key, *execute.types.get(index)?, bytes) else {
@@ -179,10 +228,15 @@ impl Protected {
         payload: &'a [u8],
         execute: &Execute,
         sealed: &'a HashMap<usize, Vec<u8>>,
+        keys: &'a RowKeys,
     ) -> Vec<(ParamType, OutParam<'a>)> {
         let mut out = Vec::with_capacity(execute.types.len());
         for (index, (kind, value)) in execute.types.iter().zip(&execute.values).enumerate() {
             let role = self.params.get(index);
+            if let Some(number) = keys.get(&index).and_then(|key| key.param(value)) {
+                out.push(number);
+                continue;
+            }
             out.push(match (role, value) {
                 (Some(ParamRole::Seal(param)), _) => {
                     let column_type = match param.column.physical {
@@ -214,16 +268,32 @@ fn string_input(param: &SealParam, value: Plaintext) -> Result<Input, ErrPacket>
     }
 }
 
+/// The row that a value of `param` is bound to, where its column has `bind`.
+fn row_of(param: &SealParam, keys: &RowKeys) -> Result<Option<Row>, ErrPacket> {
+    let mut values = Vec::with_capacity(param.bound.len());
+    for part in &param.bound {
+        values.push(match part {
+            RowPart::Known(value) => value.as_slice(),
+            RowPart::Param(index, key) => {
+                let known = keys.get(index).and_then(|key| key.value.as_deref());
+                known.ok_or_else(|| row_unknown(&param.column, &key.column))?
+            }
+        });
+    }
+    Ok((!values.is_empty()).then(|| Row::of(values)))
+}
+
+fn is_string(kind: ParamType) -> bool {
+    matches!(kind.column_type, types::TINY_BLOB..=types::STRING | types::VARCHAR)
+}
+
 fn row_unknown(column: &ProtectedColumn, key: &ProtectedColumn) -> ErrPacket {
     sealwire_error(
         RefusalCode::RowUnknown,
         format!(
             "values of protected column {}.{} are bound to their row, and the parameter for {} is NULL or not written as \
-             a column of the type {} stores it",
-            column.table,
-            column.name,
-            key.name,
-            key.logical.as_ref().map(ToString::to_string).unwrap_or_default()
+             the column stores it",
+            column.table, column.name, key.name
         ),
     )
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::bound::RowKeys;
 use super::command::Session;
 use super::error::{SessionError, sealwire_error};
 use super::protect::{Decision, Planning, Ready, SealedWith, Sealing, seal, stored_literals};
@@ -345,7 +346,7 @@ impl Session {
                     return Ok(());
                 }
             };
-            let values = match statement.plaintexts(&payload, &execute) {
+            let (values, keys) = match statement.plaintexts(&payload, &execute) {
                 Ok(values) => values,
                 Err(error) => {
                     self.answer(&error);
@@ -376,7 +377,7 @@ impl Session {
                 (index, stored)
             });
             let formed = formed.collect();
-            return self.run_execute(id, &payload, &execute, formed).await;
+            return self.run_execute(id, &payload, &execute, formed, &keys).await;
         }
         self.answer(&reprepare("the schema keeps changing while the statement is executed"));
         Ok(())
@@ -388,9 +389,10 @@ impl Session {
         payload: &[u8],
         execute: &Execute,
         sealed: HashMap<usize, Vec<u8>>,
+        keys: &RowKeys,
     ) -> Result<(), SessionError> {
         let Some(statement) = self.statements.protected(id) else { return Ok(()) };
-        let params = statement.out_params(payload, execute, &sealed);
+        let params = statement.out_params(payload, execute, &sealed, keys);
         let command = execute.encode(payload, &params);
         if execute.types_bound {
             statement.types = execute.types.clone();

@@ -55,9 +55,12 @@ fn value_of(key: &KeyColumn, bytes: &[u8], format: RowFormat, charset: Option<Ch
                 Charset::Binary => of_column(&key.column),
                 charset => charset,
             };
-            // Spaces at the end are equal to none, and CHAR has them or not by sql_mode.
             let text = decode_to_utf8(bytes, charset)?;
-            let end = text.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at + 1);
+            // Where spaces at the end are equal to none, they tell no other row.
+            let end = match &key.column.logical {
+                Some(LogicalType::Char(_)) => text.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at + 1),
+                _ => text.len(),
+            };
             text.get(..end)?.to_vec()
         }
         _ => bytes.to_vec(),
@@ -91,9 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_key_is_ascii_without_the_spaces_at_its_end() {
+    fn a_text_key_is_ascii_without_the_spaces_that_its_collation_pads() {
         let key = key("notes", "code", types::VAR_STRING);
         let text = |bytes: &[u8], charset| value_of(&key, bytes, RowFormat::Text, charset);
+        assert_eq!(text(b"ab  ", Some(Charset::Utf8mb4)), None);
+        let padded = ProtectedColumn { logical: Some(LogicalType::Char(8)), ..key.column.as_ref().clone() };
+        let padded = KeyColumn { column: Arc::new(padded), ..key };
+        let text = |bytes: &[u8], charset| value_of(&padded, bytes, RowFormat::Text, charset);
         assert_eq!(text(b"ab  ", Some(Charset::Utf8mb4)), Some(b"ab".to_vec()));
         assert_eq!(text(b"", Some(Charset::Latin1)), Some(Vec::new()));
         assert_eq!(text("é".as_bytes(), Some(Charset::Utf8mb4)), None);

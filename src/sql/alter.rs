@@ -1,6 +1,7 @@
 //! ALTER TABLE, change by change.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::classify::{Decision, pass_ddl};
 use super::ddl::{hides, if_exists, is_locked};
@@ -9,7 +10,8 @@ use super::literal;
 use super::live::{Found, Live};
 use super::plan::{Charset, Context, SqlMode};
 use super::refusal::{Refusal, RefusalCode};
-use crate::catalog::{Column, ColumnDefault, Physical, Table, Width};
+use crate::catalog::bind::tells_rows_apart;
+use crate::catalog::{Column, ColumnDefault, Physical, ProtectedColumn, Table, Width};
 use crate::seal::versions::Comparing;
 use crate::seal::{guard_expression, mixed_guard_expression};
 
@@ -20,6 +22,28 @@ pub(super) fn protected_column_in(live: &Live<'_>, table: &Table, mut range: Ran
 
 fn is_protected(table: &Table, name: &str) -> bool {
     table.column(name).is_some_and(|c| c.protected.is_some())
+}
+
+/// A refusal to drop the key at `n` if rows that values are bound to are told apart by no other.
+pub(super) fn keeps_key(live: &Live<'_>, table: &Table, n: usize) -> Result<(), Refusal> {
+    let Some(name) = live.name(n) else { return Ok(()) };
+    let others = |names: &[Arc<ProtectedColumn>]| {
+        let names: Vec<String> = names.iter().map(|key| key.name.clone()).collect();
+        tells_rows_apart(table, &names, Some(&name))
+    };
+    let mut protected = table.columns.iter().filter_map(|column| column.protected.as_ref());
+    match protected.find(|column| !column.bind.is_empty() && !others(&column.bind)) {
+        Some(column) => {
+            let what = format!(
+                "the key {}, by which the rows of {}.{} are told apart,",
+                live.shown(n),
+                table.name,
+                column.name
+            );
+            Err(live.refuse(RefusalCode::DropsColumn, what, n))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Values are sealed in the column, or bound to what it holds.
@@ -156,7 +180,8 @@ fn check_change(live: &Live<'_>, table: &Table, change: Range<usize>) -> Result<
         "drop" => {
             let not_column = ["index", "key", "primary", "foreign", "check", "constraint", "partition"];
             if live.any(n + 1, &not_column) {
-                return Ok(());
+                let at = if live.is(n + 1, "primary") { n + 1 } else { if_exists(live, n + 2) };
+                return keeps_key(live, table, at);
             }
             if live.any(n + 1, &["system", "period"]) {
                 return Err(live.refuse(RefusalCode::DdlNotUnderstood, "ALTER TABLE … DROP", n));

@@ -248,6 +248,9 @@ pub(super) fn drop(live: &Live<'_>) -> Decision {
     if live.is(n, "prepare") {
         return pass();
     }
+    if live.is(n, "index") {
+        return drop_index(live, if_exists(live, n + 1));
+    }
     if !live.any(n, &["table", "tables"]) || temporary {
         return pass_ddl();
     }
@@ -257,6 +260,18 @@ pub(super) fn drop(live: &Live<'_>) -> Decision {
         }
     }
     pass_ddl()
+}
+
+/// `DROP INDEX name ON table`, from the index's name on.
+fn drop_index(live: &Live<'_>, n: usize) -> Decision {
+    let Some(name) = live.find(n, &["on"]).and_then(|on| live.qualified(on + 1)) else { return pass_ddl() };
+    match live.lookup(&name) {
+        Found::Table(table) if table.protected && !table.allow_ddl => {
+            alter::keeps_key(live, &table, n).map_or_else(Into::into, |()| pass_ddl())
+        }
+        Found::Unknown(table) if live.mentions() => Decision::Need(vec![table]),
+        _ => pass_ddl(),
+    }
 }
 
 /// A refusal if the name at `n` is a protected table.

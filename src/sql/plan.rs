@@ -168,6 +168,16 @@ pub enum ParamRole {
     Seal(SealParam),
 }
 
+impl ParamRole {
+    /// The role of a placeholder whose values are sealed.
+    pub fn sealed(&self) -> Option<&SealParam> {
+        match self {
+            ParamRole::Plain => None,
+            ParamRole::Seal(param) => Some(param),
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct SealParam {
     pub column: Arc<ProtectedColumn>,

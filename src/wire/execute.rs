@@ -229,6 +229,7 @@ impl Execute {
                 OutParam::Null | OutParam::LongData => {}
                 OutParam::Raw(bytes) => out.extend_from_slice(bytes),
                 OutParam::String(bytes) => put_lenenc_bytes(&mut out, bytes),
+                OutParam::LongLong(number) => out.extend_from_slice(&number.to_le_bytes()),
             }
         }
         for value in attributes.extra.iter().filter_map(|attribute| attribute.value.clone()) {
@@ -246,6 +247,8 @@ pub enum OutParam<'a> {
     Raw(&'a [u8]),
     /// A string that gets its length prefix here.
     String(&'a [u8]),
+    /// Of a LONGLONG, signed or not: its 64 bits.
+    LongLong(i64),
 }
 
 #[cfg(test)]

@@ -184,6 +184,75 @@ on_every_server! {
         assert_eq!(before, after);
     }
 
+    /// What a server reads by the type of a parameter, or by the one that the same parameter had before.
+    async fn no_type_of_a_parameter_makes_the_server_write_another_row(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let mut direct = schema.direct().await;
+        for (table, key) in [("texts", "varchar(30) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"), ("bytes", "varbinary(30)"), ("numbers", "bigint")] {
+            direct.query_drop(format!("CREATE TABLE {table} (k {key} PRIMARY KEY, v varchar(191))")).await.unwrap();
+        }
+        let proxy = Proxy::builder(&schema).column("texts", "v", "{ bind: k }").column("bytes", "v", "{ bind: k }").column("numbers", "v", "{ bind: k }").start();
+        let mut app = proxy.connect().await;
+        let date = Value::Date(2024, 1, 2, 0, 0, 0, 0);
+        let big = 9_007_199_254_740_993_i64;
+        let keys = [
+            Value::NULL, Value::Int(7), Value::Double(7.0), Value::Float(7.0), date, Value::Time(false, 0, 0, 0, 7, 0), "7".into(), "07".into(),
+            "2024-01-02".into(), Value::Int(big), big.to_string().into(), Value::Double(big as f64), Value::UInt(7),
+        ];
+        for table in ["texts", "bytes", "numbers"] {
+            let rows = match table {
+                "numbers" => "(7, 'a'), (9007199254740992, 'b'), (9007199254740993, 'c'), (20240102, 'd')",
+                _ => "('7', 'a'), ('07', 'b'), ('2024-01-02', 'c'), ('2024-1-2', 'd'), ('9007199254740993', 'e'), ('00:00:07', 'f')",
+            };
+            app.query_drop(format!("INSERT INTO {table} VALUES {rows}")).await.unwrap();
+            let mut written = 0;
+            // The same statement first with one parameter, also beside a NULL that nothing is bound to, then with the other.
+            for first in &keys {
+                for value in [Value::NULL, "first".into()] {
+                    for second in &keys {
+                        for statement in ["UPDATE {} SET v = ? WHERE k = ?", "REPLACE INTO {} (v, k) VALUES (?, ?)"] {
+                            let statement = app.prep(statement.replace("{}", table)).await.unwrap();
+                            for (value, key) in [(value.clone(), first), ("second".into(), second)] {
+                                match app.exec_drop(&statement, (value, key.clone())).await {
+                                    Ok(()) => written += app.affected_rows(),
+                                    Err(mysql_async::Error::Server(error)) => {
+                                        assert!(error.message.contains("SW-1313") || error.code == 1048, "{table} {key:?}: {error}");
+                                    }
+                                    Err(error) => panic!("{table} {key:?}: {error}"),
+                                }
+                            }
+                            app.close(statement).await.unwrap();
+                        }
+                    }
+                }
+            }
+            assert!(written > 500, "{table}: {written}");
+            // Every value opens where it stands.
+            let read: Vec<(Value, Option<String>)> = app.query(format!("SELECT k, v FROM {table}")).await.unwrap();
+            assert!(read.len() >= 4 && read.iter().any(|(_, v)| v.as_deref() == Some("second")), "{read:?}");
+        }
+    }
+
+    async fn where_spaces_count_a_row_with_one_more_is_another(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let collation = if backend.is_mariadb() { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" };
+        let mut direct = schema.direct().await;
+        for (table, collation) in [("counts", collation), ("pads", "utf8mb4_bin")] {
+            direct.query_drop(format!("CREATE TABLE {table} (k varchar(30) CHARACTER SET utf8mb4 COLLATE {collation} PRIMARY KEY, v varchar(191))")).await.unwrap();
+        }
+        let proxy = Proxy::builder(&schema).column("counts", "v", "{ bind: k }").column("pads", "v", "{ bind: k }").start();
+        let mut app = proxy.connect().await;
+        for table in ["counts", "pads"] {
+            app.query_drop(format!("INSERT INTO {table} VALUES ('a', 'secret')")).await.unwrap();
+        }
+        direct.query_drop("INSERT INTO counts SELECT 'a ', v FROM counts").await.unwrap();
+        assert_eq!(code(&mut app, "SELECT v FROM counts WHERE k = 'a '").await, "SW-1925");
+        // Where they do not there is one row of the two, and the value stays readable.
+        direct.query_drop("UPDATE pads SET k = 'a '").await.unwrap();
+        app.query_drop("UPDATE pads SET v = 'newer' WHERE k = 'a'").await.unwrap();
+        assert_eq!(text_rows(&mut app, "SELECT v FROM pads").await, [[Some("newer".to_owned())]]);
+    }
+
     /// The key arrives in the session's character set, with zeros before it, as bytes.
     async fn every_type_of_key_tells_the_row_in_every_session(backend: Backend) {
         let schema = Schema::create(&backend).await;

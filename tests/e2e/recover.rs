@@ -236,6 +236,44 @@ on_every_server! {
         }
     }
 
+    async fn the_script_opens_a_bound_value_beside_what_it_is_bound_to(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        schema
+            .direct()
+            .await
+            .query_drop(
+                "CREATE TABLE payees (uuid varchar(36) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, n int NOT NULL, \
+                 k varbinary(4) NOT NULL, iban text, mark varbinary(200), UNIQUE KEY (n, k))",
+            )
+            .await
+            .unwrap();
+        let proxy = Proxy::builder(&schema)
+            .column("payees", "iban", "{ bind: [uuid] }")
+            .column("payees", "mark", "{ bind: [n, k], cipher: aes-256-gcm, pad: 8 }")
+            .start();
+        proxy
+            .connect()
+            .await
+            .query_drop("INSERT INTO payees VALUES ('a', -7, x'00ff', 'DE89', 'one'), ('b', 8, x'', NULL, 'two')")
+            .await
+            .unwrap();
+        let vault = proxy.folder.path().join("vault.tsv");
+        std::fs::write(&vault, export(&schema, &vault_statement(&schema)).await).unwrap();
+        let recover = |column: &str, stored: &str| {
+            let mut command = python("docs/recover.py")?;
+            command.arg(&vault).args([format!("{}.payees", schema.name), column.to_owned()]);
+            command.args(["--hex", "2", "--keyring"]).arg(proxy.folder.path().join("keyring"));
+            Some(run(&mut command, stored))
+        };
+        let iban = export(&schema, "SELECT iban, uuid FROM payees ORDER BY uuid").await;
+        let Some(said) = recover("iban", &iban) else { return };
+        assert_eq!(said, Ok("DE89\nNULL\n".to_owned()));
+        let mark = export(&schema, "SELECT HEX(mark), n, HEX(k) FROM payees ORDER BY uuid").await;
+        assert_eq!(recover("mark", &mark).unwrap(), Ok("one\ntwo\n".to_owned()));
+        let elsewhere = iban.replace("\ta\n", "\tb\n");
+        assert!(elsewhere != iban && recover("iban", &elsewhere).unwrap().unwrap_err().contains("InvalidTag"));
+    }
+
     async fn the_script_opens_what_an_application_encrypted_itself_beside_the_proxys_values(backend: Backend) {
         let Some((schema, kms, key)) = kms_scene(&backend, &[]).await else { return };
         kms.dress_blobs();

@@ -29,7 +29,7 @@ def derive(data_key, info):
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=SALT, info=info).derive(data_key)
 
 
-def open_text(text, data_key, table, column):
+def open_text(text, data_key, table, column, row=None):
     """A value of a text column."""
     if not re.fullmatch(r"pQ[EIM][A-Za-z0-9+/]{44,}[.]", text):
         raise ValueError("not a whole sealed value")
@@ -37,17 +37,20 @@ def open_text(text, data_key, table, column):
     raw = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
     if base64.b64encode(raw).decode().rstrip("=") != body:
         raise ValueError("unused bits are not zero")
-    return open_bytes(raw, data_key, table, column)
+    return open_bytes(raw, data_key, table, column, row)
 
 
-def open_bytes(raw, data_key, table, column):
-    """A value of a binary column."""
+def open_bytes(raw, data_key, table, column, row=None):
+    """A value of a binary column. `row`: the values that it is bound to, if its column has `bind`."""
     header, ciphertext = raw[:19], raw[19:]
     magic, alg, search, nonce, key_id = struct.unpack(">BBB12sI", header)
-    if magic != 0xA5 or not ((alg, search) in ((1, 0), (3, 0)) or (alg == 2 and 1 <= search <= 63)):
+    if magic != 0xA5 or not ((alg in (1, 3) and search in (0, 1)) or (alg == 2 and 1 <= search <= 63)):
         raise ValueError("unknown algorithm or version")
+    if (alg != 2 and search == 1) != (row is not None):
+        raise ValueError("bound to a row that is not known, or to none")
     scope = field(table.encode()) + field(column.encode())
     key = derive(data_key, field(b"column") + field(bytes([alg])) + scope)
+    scope += b"".join(field(value) for value in row or ())
     if alg == 3:
         # The nonce is drawn inside the cryptographic module, so it is not part of the associated data.
         plaintext = AESGCM(key).decrypt(nonce, ciphertext, header[:3] + header[15:] + scope)
@@ -90,6 +93,9 @@ def main():
         assert open_bytes(bytes.fromhex(v["bytes"]), *where).hex() == v["plaintext"], v["name"]
     forms = {(v["bytes"][2:4], v["bytes"][30:32] >= "80") for v in opened}
     assert forms == {("01", False), ("01", True), ("02", False), ("03", False), ("03", True)}, forms
+    for v in vectors["bound"]:
+        where = bytes.fromhex(v["data_key"]), v["table"], v["column"], [bytes.fromhex(value) for value in v["row"]]
+        assert open_text(v["text"], *where).hex() == v["plaintext"], v["name"]
     for v in vectors["searchable"]:
         nonce = search_nonce(bytes.fromhex(v["search_key"]), v["table"], v["column"], bytes.fromhex(v["plaintext"]))
         assert v["bytes"][6:30] == nonce.hex(), v["name"]
@@ -102,6 +108,7 @@ def main():
     rows = json.loads((folder / "vault_rows.json").read_text())
     for row in rows:
         assert vault_mac(bytes.fromhex(row["data_key"]), row).hex() == row["mac"], row["name"]
+    opened += vectors["bound"]
     print(f"{len(opened)} opened, {len(vectors['refused'])} refused, {len(rows)} vault rows")
 
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{Expr, Function, FunctionArguments};
 
 use super::planner::Planner;
-use super::scope::{Chain, same_name};
+use super::scope::Chain;
 use super::value::{Value, same_column};
 use super::why;
 use crate::catalog::{Column, ColumnDefault, ProtectedColumn, ServerFlavor, Table};
@@ -213,27 +213,6 @@ impl Planner<'_> {
         }
     }
 
-    /// Refuses to change what protected values of the row are bound to.
-    pub(super) fn keeps_row(&self, table: &Table, column: &Column, expr: &Expr) -> Result<(), Refusal> {
-        if !column.bound {
-            return Ok(());
-        }
-        let names_itself = |ident: &sqlparser::ast::Ident| same_name(&self.name(ident), &column.name);
-        let keeps = match expr {
-            Expr::Identifier(ident) => names_itself(ident),
-            Expr::Function(Function { args: FunctionArguments::List(list), .. }) if is_values(expr) => {
-                let mut bound = table.columns.iter().filter_map(|column| column.protected.as_ref());
-                matches!(expr_arg(list), Some(Expr::Identifier(ident)) if names_itself(ident))
-                    && bound.all(|protected| protected.bind.is_empty() || Self::only_own_row(table, protected))
-            }
-            _ => false,
-        };
-        match keeps {
-            true => Ok(()),
-            false => Err(why::at(why::bound_column(&table.name, &column.name), self.expr_span(expr))),
-        }
-    }
-
     fn null_span(&self, expr: &Expr) -> Option<std::ops::Range<usize>> {
         match expr {
             Expr::Nested(inner) => self.null_span(inner),
@@ -259,7 +238,7 @@ impl Planner<'_> {
     }
 }
 
-fn expr_arg(list: &sqlparser::ast::FunctionArgumentList) -> Option<&Expr> {
+pub(super) fn expr_arg(list: &sqlparser::ast::FunctionArgumentList) -> Option<&Expr> {
     use sqlparser::ast::{FunctionArg, FunctionArgExpr};
     match list.args.first() {
         Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))) => Some(expr),
@@ -267,7 +246,7 @@ fn expr_arg(list: &sqlparser::ast::FunctionArgumentList) -> Option<&Expr> {
     }
 }
 
-fn is_values(expr: &Expr) -> bool {
+pub(super) fn is_values(expr: &Expr) -> bool {
     matches!(expr, Expr::Function(f) if matches!(f.name.0.as_slice(), [part] if part.as_ident().is_some_and(|i| {
         i.value.eq_ignore_ascii_case("VALUES") || i.value.eq_ignore_ascii_case("VALUE")
     })))

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sqlparser::ast::{Assignment, AssignmentTarget, Expr, Insert, OnInsert, Query, SetExpr, TableObject};
+use sqlparser::ast::{Assignment, AssignmentTarget, Insert, OnInsert, Query, SetExpr, TableObject};
 
 use super::assign::{Implicit, Strictness};
 use super::planner::Planner;
+use super::row::Written;
 use super::scope::{Chain, Relation, RelationColumn, Scope};
 use super::value::{Outputs, Value, same_column};
 use super::why;
@@ -167,12 +168,7 @@ impl Planner<'_> {
         let strictness = Strictness { new_row: true, ..Strictness::of(self.ctx, table, ignore, true) };
         let mut given: Vec<String> = Vec::with_capacity(assignments.len());
         let mut start = None;
-        let values = assignments.iter().filter_map(|assignment| {
-            let AssignmentTarget::ColumnName(name) = &assignment.target else { return None };
-            let parts = self.parts(name).ok()?;
-            Some((table.column(parts.last()?)?, &assignment.value))
-        });
-        let values: Vec<(&Column, &Expr)> = values.collect();
+        let values = self.assigned(table, assignments);
         self.inserted(table, values.into_iter(), chain);
         for assignment in assignments {
             let AssignmentTarget::ColumnName(name) = &assignment.target else {
@@ -405,7 +401,11 @@ impl Planner<'_> {
         }
         let chain = Chain::new(&scope, None);
         let previous = self.insert_target.replace(relation.clone());
-        self.gives_rows = rows.is_some();
+        let renames = insert
+            .insert_alias
+            .as_ref()
+            .is_some_and(|alias| alias.col_aliases.as_ref().is_some_and(|names| !names.is_empty()));
+        self.gives_rows = rows.is_some() && !renames;
         let result = self.on_duplicate_assignments(table, assignments, &chain, strictness);
         self.insert_target = previous;
         result
@@ -426,10 +426,10 @@ impl Planner<'_> {
             let Some(column) = parts.last().and_then(|n| table.column(n)) else {
                 return Err(why::unknown_column(&parts.join(".")));
             };
-            self.keeps_row(table, column, &assignment.value)?;
+            self.keeps_row_in_the_way(table, column, &assignment.value, chain)?;
             // Of one row only is it known what the row in its way is.
             if strictness.any_row || column.protected.as_ref().is_some_and(|p| !Self::only_own_row(table, p)) {
-                self.written = None;
+                self.written = Some(Written::default());
             }
             self.assign(column, &assignment.value, chain, strictness)?;
         }

@@ -33,7 +33,7 @@ pub(super) struct Planner<'a> {
     pub view_depth: usize,
     /// The table of the INSERT whose `VALUES(col)` may be referred to.
     pub insert_target: Option<Rc<super::scope::Relation>>,
-    /// The INSERT gives its rows itself, by VALUES or SET.
+    /// The INSERT gives its rows itself, by VALUES or SET, and an alias for them has the table's names for columns.
     pub gives_rows: bool,
     /// The row that the next sealed value belongs to.
     pub row: u32,

@@ -306,8 +306,12 @@ impl Planner<'_> {
         if distinct || grouped || having.is_some() || order_by.is_some() {
             settle(&mut outputs);
         }
-        if outermost && !distinct && !groups {
+        if outermost && !distinct && !groups && having.is_none() && !orders_beyond(order_by, outputs.columns.len()) {
             self.ask_for_rows(projection, from, &scope, &mut outputs);
+        }
+        // A subtotal is no row.
+        if has_subtotals(group_by) {
+            outputs.columns.iter_mut().for_each(|output| output.row = None);
         }
         Ok(outputs)
     }
@@ -481,6 +485,27 @@ impl Planner<'_> {
             }
             _ => Ok(value),
         }
+    }
+}
+
+/// Whether an ORDER BY names the position of a column that is not there. With one more the server would take it.
+fn orders_beyond(order_by: Option<&OrderBy>, columns: usize) -> bool {
+    let Some(OrderByKind::Expressions(items)) = order_by.map(|order_by| &order_by.kind) else { return false };
+    items.iter().any(|item| match bare(&item.expr) {
+        Expr::Value(value) => match &value.value {
+            Literal::Number(digits, _) => digits.parse::<usize>().is_ok_and(|position| position > columns),
+            _ => false,
+        },
+        _ => false,
+    })
+}
+
+fn has_subtotals(group_by: &GroupByExpr) -> bool {
+    match group_by {
+        GroupByExpr::Expressions(exprs, modifiers) => {
+            !modifiers.is_empty() || exprs.iter().any(|expr| matches!(expr, Expr::Rollup(_)))
+        }
+        GroupByExpr::All(_) => true,
     }
 }
 

@@ -4,8 +4,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sqlparser::ast::{BinaryOperator, Expr, SelectItem, TableFactor, TableWithJoins};
+use sqlparser::ast::{
+    Assignment, AssignmentTarget, BinaryOperator, Expr, Function, FunctionArguments, SelectItem, TableFactor,
+    TableWithJoins,
+};
 
+use super::assign::{expr_arg, is_values};
 use super::insert::quoted;
 use super::keyed::Origin;
 use super::planner::Planner;
@@ -39,8 +43,9 @@ impl Planner<'_> {
     /// What a value of `column` is bound to in the row that is being written; nothing unless it has `bind`.
     pub(super) fn bound(&self, column: &ProtectedColumn) -> Result<Vec<RowPart>, Refusal> {
         let part = |key: &Arc<ProtectedColumn>| {
-            let known = self.written.as_ref().and_then(|written| written.part(&key.name));
-            known.cloned().ok_or_else(|| why::row_unknown(column, key))
+            // Beside a value that is read a constant would be one of no row.
+            let Some(written) = &self.written else { return Err(why::row_not_read(column)) };
+            written.part(&key.name).cloned().ok_or_else(|| why::row_unknown(column, key))
         };
         column.bind.iter().map(part).collect()
     }
@@ -81,9 +86,16 @@ impl Planner<'_> {
         self.written = Some(written);
     }
 
-    /// Learns the row of `relation` that a statement writes from a condition that holds for it.
-    pub(super) fn chosen(&mut self, relation: &Rc<Relation>, condition: Option<&Expr>, chain: &Chain<'_>) {
-        self.written = None;
+    /// Learns the row of `relation` that an UPDATE leaves from a condition that holds for it before, and from what is
+    /// assigned to it.
+    pub(super) fn chosen(
+        &mut self,
+        relation: &Rc<Relation>,
+        condition: Option<&Expr>,
+        assignments: &[Assignment],
+        chain: &Chain<'_>,
+    ) {
+        self.written = Some(Written::default());
         let Some(table) = relation.table.clone() else { return };
         let Some(at) = chain.scope.relations.iter().position(|other| Rc::ptr_eq(other, relation)) else { return };
         if !table.columns.iter().any(|column| column.bound) {
@@ -108,7 +120,90 @@ impl Planner<'_> {
                 _ => {}
             }
         }
+        for (column, value) in self.assigned(&table, assignments) {
+            if column.bound
+                && let Some(key) = key_of(&table, &column.name)
+                && let Some(part) = self.row_part(&key, value, chain)
+            {
+                written.parts.insert(0, (column.name.clone(), part));
+            }
+        }
         self.written = Some(written);
+    }
+
+    /// The columns of a table that assignments name, with what they get.
+    pub(super) fn assigned<'e>(&self, table: &'e Table, assignments: &'e [Assignment]) -> Vec<(&'e Column, &'e Expr)> {
+        let column = |assignment: &'e Assignment| {
+            let AssignmentTarget::ColumnName(name) = &assignment.target else { return None };
+            Some((table.column(self.parts(name).ok()?.last()?)?, &assignment.value))
+        };
+        assignments.iter().filter_map(column).collect()
+    }
+
+    /// Refuses an UPDATE of what protected values of the row are bound to, unless it stays what it is or they are all
+    /// written anew. [`Planner::chosen`] comes before.
+    pub(super) fn keeps_row(
+        &mut self,
+        table: &Table,
+        column: &Column,
+        expr: &Expr,
+        assignments: &[Assignment],
+        chain: &Chain<'_>,
+    ) -> Result<(), Refusal> {
+        if !column.bound || self.is_itself(column, expr, chain.scope.relations.len() == 1) {
+            return Ok(());
+        }
+        let assigned = self.assigned(table, assignments);
+        let anew = |protected: &ProtectedColumn| {
+            assigned.iter().any(|(column, expr)| same_name(&column.name, &protected.name) && is_constant(expr))
+        };
+        let constant = chain.scope.relations.len() == 1
+            && is_constant(expr)
+            && self.written.as_ref().is_some_and(|written| written.part(&column.name).is_some());
+        match constant && (self.is_pinned(column) || bound_by(table, column).all(anew)) {
+            true => Ok(()),
+            false => Err(why::at(why::bound_column(&table.name, &column.name), self.expr_span(expr))),
+        }
+    }
+
+    /// Refuses ON DUPLICATE KEY UPDATE of what protected values of the row are bound to, unless it stays what it is.
+    pub(super) fn keeps_row_in_the_way(
+        &self,
+        table: &Table,
+        column: &Column,
+        expr: &Expr,
+        chain: &Chain<'_>,
+    ) -> Result<(), Refusal> {
+        let inserted = match expr {
+            Expr::Function(Function { args: FunctionArguments::List(list), .. }) if is_values(expr) => {
+                expr_arg(list).is_some_and(|arg| self.is_itself(column, arg, false))
+            }
+            _ => self.gives_rows && self.is_itself(column, expr, true),
+        };
+        let keeps = !column.bound
+            || self.is_itself(column, expr, chain.scope.relations.len() == 1)
+            || (inserted && bound_by(table, column).all(|protected| Self::only_own_row(table, protected)));
+        match keeps {
+            true => Ok(()),
+            false => Err(why::at(why::bound_column(&table.name, &column.name), self.expr_span(expr))),
+        }
+    }
+
+    /// The column's own name, `qualified` or not.
+    fn is_itself(&self, column: &Column, expr: &Expr, qualified: bool) -> bool {
+        let last = match expr {
+            Expr::Identifier(ident) => Some(ident),
+            Expr::CompoundIdentifier(parts) if qualified => parts.last(),
+            _ => None,
+        };
+        last.is_some_and(|ident| same_name(&self.name(ident), &column.name))
+    }
+
+    /// Whether the condition and the assignment give the column the same constant.
+    fn is_pinned(&self, column: &Column) -> bool {
+        let Some(written) = &self.written else { return false };
+        let mut parts = written.parts.iter().filter(|(name, _)| same_name(name, &column.name)).map(|(_, part)| part);
+        matches!((parts.next(), parts.next()), (Some(RowPart::Known(new)), Some(RowPart::Known(old))) if new == old)
     }
 
     /// `column = value`, if that is a bound column of the relation and a constant.
@@ -133,7 +228,7 @@ impl Planner<'_> {
     /// What `expr` says of a bound column that it is written to or compared with.
     fn row_part(&mut self, key: &Arc<ProtectedColumn>, expr: &Expr, chain: &Chain<'_>) -> Option<RowPart> {
         // Nothing deeper is looked at twice.
-        if !matches!(bare(expr), Expr::Value(_) | Expr::UnaryOp { .. } | Expr::Prefixed { .. }) {
+        if !is_constant(expr) {
             return None;
         }
         match self.expr(expr, chain) {
@@ -272,6 +367,17 @@ fn is_of_base(scope: &Scope, origin: &Origin) -> bool {
 fn beside(origins: &[Option<Origin>], origin: &Origin, key: &ProtectedColumn) -> Option<usize> {
     let same = |other: &Origin| other.relation == origin.relation && same_name(&other.column, &key.name);
     origins.iter().position(|other| other.as_ref().is_some_and(same))
+}
+
+/// The protected columns whose values are bound to `column`.
+fn bound_by<'t>(table: &'t Table, column: &'t Column) -> impl Iterator<Item = &'t ProtectedColumn> {
+    let protected = table.columns.iter().filter_map(|column| column.protected.as_deref());
+    protected.filter(|protected| protected.bind.iter().any(|key| same_name(&key.name, &column.name)))
+}
+
+/// A literal or placeholder, as far as its form tells.
+fn is_constant(expr: &Expr) -> bool {
+    matches!(bare(expr), Expr::Value(_) | Expr::UnaryOp { .. } | Expr::Prefixed { .. })
 }
 
 /// The column of this name as values are bound to it.

@@ -36,7 +36,7 @@ impl Planner<'_> {
             return Err(why::not_understood("an UPDATE without assignments"));
         }
         for assignment in assignments {
-            self.update_one(assignment, selection.as_ref(), &scope, &chain)?;
+            self.update_one(assignment, assignments, selection.as_ref(), &scope, &chain)?;
         }
         self.rest(selection.as_ref(), order_by, limit.as_ref(), &chain)?;
         match returning {
@@ -48,6 +48,7 @@ impl Planner<'_> {
     fn update_one(
         &mut self,
         assignment: &Assignment,
+        assignments: &[Assignment],
         selection: Option<&Expr>,
         scope: &Scope,
         chain: &Chain<'_>,
@@ -68,10 +69,10 @@ impl Planner<'_> {
                 let Some(found) = table.column(column) else {
                     return Err(why::unknown_column(column));
                 };
-                self.keeps_row(&table, found, &assignment.value)?;
                 if let Some(relation) = &relation {
-                    self.chosen(relation, selection, chain);
+                    self.chosen(relation, selection, assignments, chain);
                 }
+                self.keeps_row(&table, found, &assignment.value, assignments, chain)?;
                 // Of a single table the first row meets the same NULL as all others.
                 let any_row = scope.relations.len() > 1;
                 let strictness =

@@ -58,6 +58,10 @@ pub(super) fn compared_columns(column: &ProtectedColumn, other: &ProtectedColumn
 }
 
 pub(super) fn grouping(column: &ProtectedColumn, clause: &str) -> Refusal {
+    // Neither `search` nor UNION ALL would help.
+    if !column.bind.is_empty() {
+        return row_not_read(column);
+    }
     over(Code::Grouping, clause, column)
 }
 
@@ -144,7 +148,7 @@ pub(super) fn no_schema(table: &str) -> Refusal {
 }
 
 pub(super) fn missing(table: &TableName, what: &str) -> Refusal {
-    refuse(Code::MissingColumn, format!("the configuration protects {table}, but the server has no {what}"))
+    refuse(Code::MissingColumn, format!("the configuration protects {table}, and {what}"))
 }
 
 pub(super) fn view(table: &TableName, problem: &str) -> Refusal {
