@@ -141,7 +141,7 @@ impl Exchange {
     ) -> Result<(), SessionError> {
         // A client that takes too long is the server's to judge: it closes, with an ERR or without one.
         let payload = tokio::select! {
-            payload = client.read_packet_of(LARGEST_HANDSHAKE) => Zeroizing::new(payload?),
+            payload = client.read_next_packet(LARGEST_HANDSHAKE) => Zeroizing::new(payload?),
             read = server.fill() => return if read? == 0 { Err(SessionError::Closed) } else { Ok(()) },
         };
         let caching = self.is(b"caching_sha2_password");
@@ -154,7 +154,7 @@ impl Exchange {
             key.extend_from_slice(shared.rsa()?.public_pem().as_bytes());
             client.put(&key);
             client.flush().await?;
-            let encrypted = client.read_packet_of(LARGEST_HANDSHAKE).await?;
+            let encrypted = client.read_next_packet(LARGEST_HANDSHAKE).await?;
             let password = shared.rsa()?.decrypt_password(&encrypted, &self.scramble)?;
             server.put(&password);
         } else if (caching || sha256) && from_safe && !to_safe && password && payload.len() > 1 {

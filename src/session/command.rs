@@ -1,14 +1,17 @@
 //! The command loop: one command at a time, each answered before the next is read.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tracing::{debug, info};
 
 use super::Shared;
 use super::authenticate::{Exchange, Verdict, must_withhold};
 use super::connect::{Connected, connect};
 use super::error::{SessionError, sealwire_error};
-use super::leg::Leg;
+use super::leg::{Leg, OUT_OF_ORDER};
 use super::prepared::Statements;
 use super::protect::Decision;
 use super::relay::View;
@@ -24,6 +27,9 @@ use crate::wire::change_user::ChangeUser;
 use crate::wire::command::*;
 use crate::wire::err::ErrPacket;
 use crate::wire::frame::{HEADER, MAX_PAYLOAD};
+
+/// How long a server may take to hear that a session has ended.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A session whose client is authenticated.
 pub struct Session {
@@ -72,7 +78,8 @@ pub async fn serve(shared: Arc<Shared>, socket: Socket) {
         Err(error) => info!(%error, "session ended"),
     }
     session.client.close().await;
-    session.server.close().await;
+    // TLS has a last word, for which a server that reads no more has no room.
+    let _ = timeout(FAREWELL, session.server.close()).await;
 }
 
 /// The connection phase. `None`: the server denied access and the client knows.
@@ -114,6 +121,7 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
                 scramble: exchange.scramble,
             };
             session.accept(&payload).await?;
+            session.server.listens = true;
             if let Some(algorithm) = compression {
                 session.client = session.client.compressed(algorithm);
             }
@@ -258,6 +266,7 @@ impl Session {
 
     /// Sends the client's command to the server as it comes, never held whole.
     pub(super) async fn forward_command(&mut self) -> Result<(), SessionError> {
+        let mut expected = 0;
         loop {
             while self.client.input.len() < HEADER {
                 if self.client.fill().await? == 0 {
@@ -265,6 +274,10 @@ impl Session {
                 }
             }
             let header = self.client.peek_header().ok_or(Malformed("command: header"))?;
+            if header.sequence != expected {
+                return Err(OUT_OF_ORDER.into());
+            }
+            expected = expected.wrapping_add(1);
             let mut left = HEADER + header.length;
             while left > 0 {
                 if self.client.input.is_empty() && self.client.fill().await? == 0 {
@@ -280,14 +293,19 @@ impl Session {
                 break;
             }
         }
-        self.server.flush().await?;
-        Ok(())
+        let sent = self.server.flush().await;
+        self.heard(sent).await
     }
 
-    /// A server that refuses a large command may close before it has read it all; what it said is
-    /// still to be read.
     async fn send_to_server(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
-        let Err(error) = self.server.send_raw(bytes).await else { return Ok(()) };
+        let sent = self.server.send_raw(bytes).await;
+        self.heard(sent).await
+    }
+
+    /// A server that refuses a large command may say so, and close, before it has read it all; what it said is
+    /// still to be relayed.
+    pub(super) async fn heard(&mut self, sent: io::Result<()>) -> Result<(), SessionError> {
+        let Err(error) = sent else { return Ok(()) };
         self.relay_last_words().await;
         Err(error.into())
     }

@@ -12,7 +12,7 @@ use tracing::debug;
 use super::Shared;
 use super::authenticate::must_withhold;
 use super::error::{SessionError, sealwire_error};
-use super::leg::Leg;
+use super::leg::{Leg, OUT_OF_ORDER};
 use super::proxy_protocol::{client_addresses, server_header};
 use super::stream::{Socket, Stream};
 use crate::config::{BackendAddress, BackendTlsMode, ClientTlsMode, Compression};
@@ -153,7 +153,7 @@ fn compression_chosen(capabilities: u32, zstd_level: Option<u8>) -> Option<Algor
 
 /// The client's handshake response, after TLS if it asks for it.
 async fn read_response(shared: &Shared, client: &mut Leg) -> Result<HandshakeResponse, SessionError> {
-    let mut payload = client.read_packet_exactly(LARGEST_HANDSHAKE).await?;
+    let mut payload = read_next(client).await?;
     if HandshakeResponse::is_ssl_request(&payload) {
         let Some(acceptor) = &shared.acceptor else {
             return Err(SessionError::Refused("TLS was asked for and not offered".into()));
@@ -166,9 +166,15 @@ async fn read_response(shared: &Shared, client: &mut Leg) -> Result<HandshakeRes
         let accepted = acceptor.accept(socket).await?;
         client.stream = Stream::TlsAccepted(Box::new(accepted));
         client.sequence = sequence;
-        payload = client.read_packet_exactly(LARGEST_HANDSHAKE).await?;
+        payload = read_next(client).await?;
     }
     Ok(HandshakeResponse::parse(payload)?)
+}
+
+async fn read_next(client: &mut Leg) -> Result<Vec<u8>, SessionError> {
+    let next = client.sequence.wrapping_add(1);
+    let payload = client.read_packet_exactly(LARGEST_HANDSHAKE).await?;
+    if client.sequence == next { Ok(payload) } else { Err(OUT_OF_ORDER.into()) }
 }
 
 fn closed_stream() -> Result<Stream, SessionError> {

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::command::Session;
 use super::error::{SessionError, sealwire_error};
+use super::leg::LARGEST_PAYLOAD;
 use super::protect::{Sealing, key_error, seal};
 use crate::catalog::{Physical, ProtectedColumn};
 use crate::keys::Placed;
@@ -55,7 +56,7 @@ impl Session {
             Sealer { plan, rows: Rows::new(plan.format.clone()), waiting: Vec::new(), out: Vec::new(), row: 1, rules };
         let mut sent = false;
         loop {
-            let piece = self.client.read_packet().await?;
+            let piece = self.piece_of_file().await?;
             let last = piece.is_empty();
             sealer.rows.push(&piece);
             if let Err(Refused(error)) = self.seal_rows(&mut sealer, last).await? {
@@ -63,22 +64,19 @@ impl Session {
                     return self.break_off(&error).await;
                 }
                 if !last {
-                    while !self.client.read_packet().await?.is_empty() {}
+                    while !self.piece_of_file().await?.is_empty() {}
                 }
-                self.server.put(b"");
-                self.server.flush().await?;
+                self.file_to_server(b"").await?;
                 return Ok(Some(error));
             }
             if last || sealer.out.len() >= HELD || (sent && sealer.out.len() >= PACKET) {
                 for packet in std::mem::take(&mut sealer.out).chunks(PACKET) {
-                    self.server.put(packet);
-                    self.server.flush_if_high().await?;
+                    self.file_to_server(packet).await?;
                 }
                 sent = true;
             }
             if last {
-                self.server.put(b"");
-                self.server.flush().await?;
+                self.file_to_server(b"").await?;
                 return Ok(None);
             }
         }
@@ -86,20 +84,32 @@ impl Session {
 
     async fn relay_plain_file(&mut self) -> Result<(), SessionError> {
         loop {
-            let piece = self.client.read_packet().await?;
-            self.server.put(&piece);
+            let piece = self.piece_of_file().await?;
+            self.file_to_server(&piece).await?;
             if piece.is_empty() {
-                self.server.flush().await?;
                 return Ok(());
             }
-            self.server.flush_if_high().await?;
         }
+    }
+
+    async fn piece_of_file(&mut self) -> Result<Vec<u8>, SessionError> {
+        self.client.read_next_packet(LARGEST_PAYLOAD).await
+    }
+
+    /// Sends a packet of the file, of which an empty one is the end.
+    async fn file_to_server(&mut self, packet: &[u8]) -> Result<(), SessionError> {
+        self.server.put(packet);
+        let sent = match packet.is_empty() {
+            true => self.server.flush().await,
+            false => self.server.flush_if_high().await,
+        };
+        self.heard(sent).await
     }
 
     /// The server has rows already: it must not take what it has for the whole file, and a connection that ends is
     /// the only way to tell it.
     async fn break_off(&mut self, error: &ErrPacket) -> Result<Option<ErrPacket>, SessionError> {
-        while !self.client.read_packet().await?.is_empty() {}
+        while !self.piece_of_file().await?.is_empty() {}
         self.client.put(&error.encode());
         self.client.flush().await?;
         Err(SessionError::Closed)

@@ -1,13 +1,17 @@
 //! One leg of a session: a stream, what was read from it and not consumed, and what is to be written.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::compressed::Compressed;
 use super::error::SessionError;
 use super::stream::Stream;
+use crate::wire::Malformed;
 use crate::wire::compress::Algorithm;
 use crate::wire::frame::{HEADER, Header, MAX_PAYLOAD, put_packet};
 
@@ -20,7 +24,10 @@ const HIGH_WATER: usize = 64 * 1024;
 /// Spans of at least this size are written from where they are instead of being gathered.
 const WRITE_THROUGH: usize = 4 * 1024;
 /// The largest payload that is ever held whole: MySQL's and MariaDB's largest `max_allowed_packet`.
-const LARGEST_PAYLOAD: usize = 1 << 30;
+pub const LARGEST_PAYLOAD: usize = 1 << 30;
+
+/// The error of a packet that is not the next one of its exchange.
+pub const OUT_OF_ORDER: Malformed = Malformed("packets out of order");
 
 pub struct Leg {
     pub stream: Stream,
@@ -31,11 +38,14 @@ pub struct Leg {
     pub sequence: u8,
     /// Nothing is written while this is set: what was put may still be taken back.
     pub hold: bool,
+    /// A peer that speaks before it has read all that is written to it ends the writing with an error, and what it
+    /// said is in `input`: so a server refuses a large command in the middle of it, and reads no further.
+    pub listens: bool,
 }
 
 impl Leg {
     pub fn new(stream: Stream) -> Self {
-        Self { stream, input: BytesMut::new(), output: Vec::new(), sequence: 0, hold: false }
+        Self { stream, input: BytesMut::new(), output: Vec::new(), sequence: 0, hold: false, listens: false }
     }
 
     /// The leg with compressed packets from here on.
@@ -72,14 +82,23 @@ impl Leg {
     }
 
     /// Takes the packet at the front, waiting for the rest of it, and joins the pieces of a payload
-    /// of 16 MB and more. Checks that sequence ids follow each other.
+    /// of 16 MB and more, whose sequence ids must follow each other.
     pub async fn read_packet(&mut self) -> Result<Vec<u8>, SessionError> {
-        self.read_packet_of(LARGEST_PAYLOAD).await
+        self.read(LARGEST_PAYLOAD, None).await
     }
 
-    /// As [`Leg::read_packet`]; a payload beyond `limit` is an error before it is read. Cancel safe for
-    /// payloads below 16 MB.
+    /// As [`Leg::read_packet`]; a payload beyond `limit` is an error before it is read.
     pub async fn read_packet_of(&mut self, limit: usize) -> Result<Vec<u8>, SessionError> {
+        self.read(limit, None).await
+    }
+
+    /// As [`Leg::read_packet_of`], of a packet that goes on an exchange: it must have the next sequence id. Cancel
+    /// safe for payloads below 16 MB.
+    pub async fn read_next_packet(&mut self, limit: usize) -> Result<Vec<u8>, SessionError> {
+        self.read(limit, Some(self.sequence)).await
+    }
+
+    async fn read(&mut self, limit: usize, mut expected: Option<u8>) -> Result<Vec<u8>, SessionError> {
         let mut payload = Vec::new();
         loop {
             let header = loop {
@@ -93,9 +112,13 @@ impl Leg {
                     return Err(SessionError::Closed);
                 }
             };
+            if expected.is_some_and(|expected| expected != header.sequence) {
+                return Err(OUT_OF_ORDER.into());
+            }
             let packet = self.input.split_to(HEADER + header.length);
             payload.extend_from_slice(packet.get(HEADER..).unwrap_or_default());
             self.sequence = header.sequence.wrapping_add(1);
+            expected = Some(self.sequence);
             if header.length < MAX_PAYLOAD {
                 return Ok(payload);
             }
@@ -149,7 +172,7 @@ impl Leg {
         if !self.output.is_empty() {
             self.write_output().await?;
         }
-        self.stream.write_all(bytes).await
+        write(&mut self.stream, &mut self.input, self.listens, bytes).await
     }
 
     /// Writes when enough has gathered.
@@ -158,7 +181,7 @@ impl Leg {
     }
 
     async fn write_output(&mut self) -> io::Result<()> {
-        let result = self.stream.write_all(&self.output).await;
+        let result = write(&mut self.stream, &mut self.input, self.listens, &self.output).await;
         self.output.clear();
         result
     }
@@ -185,4 +208,29 @@ impl Leg {
         let _ = self.flush().await;
         let _ = self.stream.shutdown().await;
     }
+}
+
+/// Writes everything; see [`Leg::listens`].
+async fn write(stream: &mut Stream, input: &mut BytesMut, listens: bool, mut bytes: &[u8]) -> io::Result<()> {
+    if !listens {
+        return stream.write_all(bytes).await;
+    }
+    while !bytes.is_empty() {
+        let written = poll_fn(|cx| {
+            if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, bytes) {
+                return Poll::Ready(written);
+            }
+            input.reserve(IDLE_ROOM);
+            pin!(stream.read_buf(input)).poll(cx).map(|read| match read {
+                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => Err(io::Error::other("the server answered before it had read the command")),
+                Err(error) => Err(error),
+            })
+        });
+        match written.await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes = bytes.get(written..).unwrap_or_default(),
+        }
+    }
+    Ok(())
 }

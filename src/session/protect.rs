@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::command::Session;
 use super::error::{SessionError, err_packet, refused, sealwire_error};
-use super::state::{Known, OTHER_SCHEMA, START_TRACKING, TELL_CHARACTER_SET_RESULTS, tell_state};
+use super::state::{Known, OTHER_SCHEMA, PASSWORD_EXPIRED, START_TRACKING, TELL_CHARACTER_SET_RESULTS, tell_state};
 use crate::catalog::{self, Catalog, CatalogError, Physical, ProtectedColumn, ServerFlavor, Snapshot, Width};
 use crate::config::KmsMode;
 use crate::keys::{Destination, Identity, KeyError, Keys, Placed};
@@ -193,6 +193,8 @@ impl Session {
         for statement in [START_TRACKING, &tell] {
             let Some(error) = self.run_own(statement).await? else { continue };
             let why = match error.code {
+                // So it answers every statement.
+                PASSWORD_EXPIRED => return Ok(Err(error)),
                 OTHER_SCHEMA => "the server does not report its current schema: SET GLOBAL session_track_schema = ON \
                                  and look into init_connect"
                     .to_owned(),
@@ -211,6 +213,7 @@ impl Session {
                 1644 => Charset::from_name(&name),
                 // A text cannot be NULL: the variable is, which stands for no conversion.
                 1231 => Charset::Binary,
+                PASSWORD_EXPIRED => return Ok(Err(error)),
                 _ => Charset::Other,
             };
             self.state.character_set_results = Some(told);

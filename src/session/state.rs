@@ -20,6 +20,9 @@ pub const START_TRACKING: &str = "SET SESSION session_track_schema = ON, \
 /// The error of [`tell_state`] where the current schema is another: no sql_mode has that name.
 pub const OTHER_SCHEMA: u16 = 1231;
 
+/// The answer to every statement but the one that changes the password, where that has expired.
+pub const PASSWORD_EXPIRED: u16 = 1820;
+
 /// Run behind [`START_TRACKING`]: assigns each variable to itself, which makes the server report the present
 /// values; both servers read all right-hand sides before they assign, so the collation of the connection
 /// survives. Fails with [`OTHER_SCHEMA`] where the current schema is not `schema`: the server may have been

@@ -23,22 +23,25 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::on_every_server;
 use crate::support::Schema;
+use crate::support::raw::lenenc_string;
 
 /// Bytes that the proxy relays arrive in this time, and a session that both sides have left ends.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const SSL: u32 = 1 << 11;
 const COMPRESS: u32 = 1 << 5;
 const ZSTD: u32 = 1 << 26;
 const SESSION_TRACK: u32 = 1 << 23;
+/// The first byte of MariaDB's.
+const EXTENDED_METADATA: u8 = 1 << 3;
 /// PROTOCOL_41, SECURE_CONNECTION, PLUGIN_AUTH: without them there is no login here.
 const NEEDED: u32 = 1 << 9 | 1 << 15 | 1 << 19;
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-type Boxed = Box<dyn Stream>;
+pub(super) type Boxed = Box<dyn Stream>;
 
 /// A proxy whose data connections go to the mock server; catalog and keys are those of a real one.
-struct Mock {
+pub(super) struct Mock {
     shared: Arc<Shared>,
     front: TcpListener,
     back: TcpListener,
@@ -47,7 +50,7 @@ struct Mock {
 }
 
 impl Mock {
-    async fn new(schema: &Schema, server_tls: bool) -> Self {
+    pub(super) async fn new(schema: &Schema, server_tls: bool) -> Self {
         let backend = &schema.backend;
         let folder = tempfile::tempdir().unwrap();
         let back = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -78,7 +81,7 @@ impl Mock {
     }
 
     /// A session between two sockets.
-    async fn session(&self) -> (TcpStream, TcpStream, JoinHandle<()>) {
+    pub(super) async fn session(&self) -> (TcpStream, TcpStream, JoinHandle<()>) {
         let client = TcpStream::connect(self.front.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = self.front.accept().await.unwrap();
         accepted.set_nodelay(true).unwrap();
@@ -89,7 +92,7 @@ impl Mock {
         (client, server, task)
     }
 
-    async fn accept_tls(&self, stream: Boxed) -> Boxed {
+    pub(super) async fn accept_tls(&self, stream: Boxed) -> Boxed {
         let chain = CertificateDer::pem_file_iter(self.tls.join("server.pem")).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(self.tls.join("server-key.pem")).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -100,7 +103,7 @@ impl Mock {
         Box::new(accepted.expect("TLS in time").expect("TLS towards the server"))
     }
 
-    async fn connect_tls(&self, stream: Boxed) -> Boxed {
+    pub(super) async fn connect_tls(&self, stream: Boxed) -> Boxed {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.tls.join("ca.pem")).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -114,7 +117,7 @@ impl Mock {
 }
 
 /// Numbers that repeat from run to run.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -131,14 +134,14 @@ impl Random {
     }
 }
 
-fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = (payload.len() as u32).to_le_bytes()[..3].to_vec();
     packet.push(sequence);
     packet.extend_from_slice(payload);
     packet
 }
 
-fn greeting(capabilities: u32, plugin: &str) -> Vec<u8> {
+pub(super) fn greeting(capabilities: u32, plugin: &str) -> Vec<u8> {
     let [a, b, c, d] = capabilities.to_le_bytes();
     let mut payload = b"\x0A8.0.99-mock\0\x07\0\0\0abcdefgh\0".to_vec();
     payload.extend_from_slice(&[a, b, 45, 2, 0, c, d, 21, 0, 0, 0, 0, 0, 0, 0x1F, 0, 0, 0]);
@@ -148,11 +151,18 @@ fn greeting(capabilities: u32, plugin: &str) -> Vec<u8> {
     payload
 }
 
-fn response(capabilities: u32, plugin: &str) -> Vec<u8> {
+pub(super) fn response(capabilities: u32, plugin: &str) -> Vec<u8> {
     let mut payload = capabilities.to_le_bytes().to_vec();
     payload.extend_from_slice(&[0, 0, 0, 1, 45]);
-    payload.extend_from_slice(&[0; 23]);
-    payload.extend_from_slice(b"app\0\x04hash");
+    payload.extend_from_slice(&[0; 19]);
+    // MariaDB's extended capabilities: more than there are. Filler for other clients.
+    payload.extend_from_slice(&if capabilities & 1 == 0 { [0xFF; 4] } else { [0; 4] });
+    payload.extend_from_slice(b"app\0");
+    match capabilities & 1 << 21 {
+        0 => payload.extend_from_slice(b"\x04hash"),
+        // A length of more than a byte.
+        _ => payload.extend(lenenc_string(&[b'h'; 300])),
+    }
     if capabilities & 1 << 3 != 0 {
         payload.extend_from_slice(b"elsewhere\0");
     }
@@ -164,24 +174,25 @@ fn response(capabilities: u32, plugin: &str) -> Vec<u8> {
     payload
 }
 
-/// Where the capabilities stand in a greeting, and which bytes are not compared there.
-fn without_capabilities(mut greeting: Vec<u8>) -> (Vec<u8>, u32) {
+/// Where the capabilities stand in a greeting, MariaDB's too, and which bytes are not compared there.
+fn without_capabilities(mut greeting: Vec<u8>) -> (Vec<u8>, u32, [u8; 4]) {
     let at = 1 + greeting[1..].iter().position(|byte| *byte == 0).unwrap() + 14;
     let capabilities = u32::from_le_bytes([greeting[at], greeting[at + 1], greeting[at + 5], greeting[at + 6]]);
+    let extended = greeting[at + 14..at + 18].try_into().unwrap();
     for byte in [at, at + 1, at + 5, at + 6, at + 14, at + 15, at + 16, at + 17] {
         greeting[byte] = 0;
     }
-    (greeting, capabilities)
+    (greeting, capabilities, extended)
 }
 
-async fn hears(stream: &mut Boxed, expected: &[u8], what: &str) {
+pub(super) async fn hears(stream: &mut Boxed, expected: &[u8], what: &str) {
     let mut got = vec![0; expected.len()];
     let read = timeout(PATIENCE, stream.read_exact(&mut got)).await;
     read.unwrap_or_else(|_| panic!("{what}: nothing came")).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(got == expected, "{what}: {got:02x?} came, not {expected:02x?}");
 }
 
-async fn reads(stream: &mut Boxed, what: &str) -> (u8, Vec<u8>) {
+pub(super) async fn reads(stream: &mut Boxed, what: &str) -> (u8, Vec<u8>) {
     let mut header = [0; 4];
     let read = timeout(PATIENCE, stream.read_exact(&mut header)).await;
     read.unwrap_or_else(|_| panic!("{what}: nothing came")).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -192,17 +203,19 @@ async fn reads(stream: &mut Boxed, what: &str) -> (u8, Vec<u8>) {
 
 /// Two lines of the conversation after the login: who speaks, and what.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Side {
+pub(super) enum Side {
     Client,
     Server,
 }
 
-const OK: &[u8] = &[0, 0, 0, 2, 0, 0, 0];
+pub(super) const OK: &[u8] = &[0, 0, 0, 2, 0, 0, 0];
 const EOF: &[u8] = &[0xFE, 0, 0, 2, 0];
 const DEFINITION: &[u8] = b"\x03def\x00\x01t\x01t\x01a\x01a\x0c\x2d\x00\x28\x00\x00\x00\xfd\x00\x00\x00\x00\x00";
+/// Bytes of its names, behind which the extended metadata would stand.
+const NAMES: usize = 13;
 
 /// A login and one of every kind of exchange, each line relayed as it is. Without DEPRECATE_EOF.
-fn conversation() -> Vec<(Side, Vec<u8>)> {
+pub(super) fn conversation() -> Vec<(Side, Vec<u8>)> {
     use Side::{Client, Server};
     let capabilities = PASSED & !(1 << 24) & !(1 << 27) & !(1 << 21) & !(1 << 20) & !(1 << 3) & !(1 << 28);
     let p =
@@ -319,7 +332,7 @@ on_every_server! {
                             _ => random.next() as u32,
                         };
                         let server_has = (any | NEEDED | if server_tls { SSL } else { 0 }) & if server_tls { u32::MAX } else { !SSL };
-                        let wants = (random.next() as u32 | NEEDED) & !(1 << 21);
+                        let wants = random.next() as u32 | NEEDED;
                         let what = format!("{plugin}, TLS {client_tls}/{server_tls}, {server_has:#x} and {wants:#x}");
                         exchange(&mock, plugin, (client_tls, server_tls), server_has, wants, &what).await;
                     }
@@ -360,11 +373,14 @@ async fn exchange(mock: &Mock, plugin: &str, (client_tls, server_tls): (bool, bo
     let sent = greeting(has, plugin);
     server.write_all(&packet(0, &sent)).await.unwrap();
     let (sequence, got) = reads(&mut client, what).await;
-    let (got, offered) = without_capabilities(got);
+    let (got, offered, extended_offered) = without_capabilities(got);
     assert_eq!((sequence, got), (0, without_capabilities(sent).0), "{what}: the greeting");
     assert_eq!(offered & !SSL, has & PASSED & !SSL, "{what}: what is offered");
     assert_ne!(offered & SSL, 0, "{what}: TLS ends at the proxy");
     assert_eq!(offered & (COMPRESS | ZSTD), 0, "{what}");
+    // This server has 0x1F of MariaDB's; they mean nothing beside CLIENT_MYSQL.
+    let extended = if has & 1 == 0 { [EXTENDED_METADATA, 0, 0, 0] } else { [0; 4] };
+    assert_eq!(extended_offered, extended, "{what}: what is offered of MariaDB's");
 
     let wants = wants & offered & !SSL;
     let (mut client_sequence, mut server_sequence) = (1, 1);
@@ -384,7 +400,8 @@ async fn exchange(mock: &Mock, plugin: &str, (client_tls, server_tls): (bool, bo
     }
     let (sequence, got) = reads(&mut server, what).await;
     assert_eq!(sequence, server_sequence, "{what}: the response's id");
-    assert_eq!(got[4..], answer[4..], "{what}: the response");
+    assert_eq!((&got[4..28], &got[32..]), (&answer[4..28], &answer[32..]), "{what}: the response");
+    assert_eq!(got[28..32], if wants & 1 == 0 { extended } else { [0; 4] }, "{what}: the response's, of MariaDB's");
     let flags = u32::from_le_bytes(got[..4].try_into().unwrap());
     let expected = wants | has & SESSION_TRACK | if server_tls { SSL } else { 0 };
     assert_eq!(flags, expected & (PASSED | SSL), "{what}: the response's capabilities");
@@ -411,7 +428,12 @@ async fn exchange(mock: &Mock, plugin: &str, (client_tls, server_tls): (bool, bo
         text.extend_from_slice(&[0, 1]);
     }
     text.extend_from_slice(b"SELECT a FROM elsewhere.a");
-    let mut lines = vec![vec![1], DEFINITION.to_vec()];
+    let mut definition = DEFINITION.to_vec();
+    if wants & 1 == 0 && extended[0] & EXTENDED_METADATA != 0 {
+        // The field of the extended metadata, empty.
+        definition.insert(NAMES, 0);
+    }
+    let mut lines = vec![vec![1], definition];
     if wants & 1 << 24 == 0 {
         lines.push(EOF.to_vec());
     }
@@ -428,7 +450,7 @@ async fn exchange(mock: &Mock, plugin: &str, (client_tls, server_tls): (bool, bo
 }
 
 /// Plays lines, each of which must arrive; in greeting and response the capabilities are not compared.
-async fn play(client: &mut Boxed, server: &mut Boxed, lines: &[(Side, Vec<u8>)], what: &str) {
+pub(super) async fn play(client: &mut Boxed, server: &mut Boxed, lines: &[(Side, Vec<u8>)], what: &str) {
     for (n, (side, line)) in lines.iter().enumerate() {
         let (from, to) =
             if *side == Side::Client { (&mut *client, &mut *server) } else { (&mut *server, &mut *client) };
