@@ -33,6 +33,7 @@ mod direct;
 mod endings;
 mod explain;
 mod failover;
+mod fingerprints;
 mod greetings;
 mod infile;
 mod keylife;

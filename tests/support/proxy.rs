@@ -34,6 +34,7 @@ pub enum Kms {
 /// program's own defaults are tested.
 pub struct ProxyBuilder {
     schema: String,
+    address: String,
     vault: String,
     other: String,
     backend_address: String,
@@ -69,6 +70,7 @@ impl Proxy {
     pub fn builder(schema: &Schema) -> ProxyBuilder {
         ProxyBuilder {
             schema: schema.name.clone(),
+            address: "127.0.0.1".into(),
             vault: format!("{}.data_keys", schema.vault_schema()),
             other: schema.other_schema(),
             backend_address: format!("{}:{}", schema.backend.host, schema.backend.port),
@@ -221,6 +223,18 @@ impl ProxyBuilder {
         self
     }
 
+    /// The IP address that it listens on; 127.0.0.1 unless said.
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.address);
+        self
+    }
+
+    /// The folder of `server.pem` and `server-key.pem` for TLS towards clients; the servers' own unless said.
+    pub fn tls_folder(mut self, folder: &std::path::Path) -> Self {
+        folder.clone_into(&mut self.tls_folder);
+        self
+    }
+
     /// The value of `catalog` in YAML flow form.
     pub fn catalog(mut self, settings: &str) -> Self {
         settings.clone_into(&mut self.catalog);
@@ -249,7 +263,7 @@ impl ProxyBuilder {
             return whole.clone();
         }
         let tls = self.tls_folder.display();
-        let mut yaml = format!("listen: [\"127.0.0.1:0\", \"unix:{}\"]\n", folder.join("proxy.sock").display());
+        let mut yaml = format!("listen: [\"{}:0\", \"unix:{}\"]\n", self.address, folder.join("proxy.sock").display());
         if let Some(mode) = self.client_tls {
             yaml += &format!("tls: {{ mode: {mode}, cert: \"{tls}/server.pem\", key: \"{tls}/server-key.pem\" }}\n");
         }
@@ -376,9 +390,9 @@ fn aws_yaml(endpoint: &str, key: &str) -> String {
     format!("kms:\n  provider: aws\n  key: \"{key}\"\n  region: eu-central-1\n  endpoint: \"{endpoint}\"\n")
 }
 
-/// The port of `listening on 127.0.0.1:PORT` in a log line.
+/// The port of `listening on ADDRESS:PORT` in a log line.
 fn listening_port(line: &str) -> Option<u16> {
-    let digits = line.split("listening on 127.0.0.1:").nth(1)?;
+    let digits = line.split("listening on ").nth(1)?.split_once(':')?.1;
     let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
     digits.get(..end)?.parse().ok()
 }

@@ -66,7 +66,8 @@ const drivers = {
                 const [rows, fields] = await statement.execute(run);
                 answer(rows, fields);
             }
-            await statement.close();
+            // statement.close() would leave it in the driver's cache, and the next one of this text without an id.
+            conn.unprepare(sql);
         },
         async batch(conn, sql, runs) {
             for (const run of runs) {
