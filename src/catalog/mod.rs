@@ -174,6 +174,16 @@ impl Catalog {
         self.since(Instant::now(), names.to_vec()).await
     }
 
+    /// The server's `max_allowed_packet` as of now, in bytes; `None` where it does not answer.
+    pub async fn max_allowed_packet(&self) -> Option<usize> {
+        let link = self.inner.control.clone();
+        let asked = self.inner.control.run(async move {
+            let mut conn = link.pool().get_conn().await.ok()?;
+            read::max_allowed_packet(&mut conn).await.ok()?
+        });
+        asked.await.flatten()
+    }
+
     /// DDL went through: the next caller of `fresh` gets a snapshot read after now.
     pub fn invalidate(&self) {
         *self.inner.invalid_before.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();

@@ -30,6 +30,10 @@ pub(super) async fn server(conn: &mut Conn) -> mysql_async::Result<Server> {
     Ok(Server { version: parse_version(&version), lower_case_table_names })
 }
 
+pub(super) async fn max_allowed_packet(conn: &mut Conn) -> mysql_async::Result<Option<usize>> {
+    conn.query_first("SELECT @@GLOBAL.max_allowed_packet").await
+}
+
 /// `10.11.19-MariaDB-…` or `8.4.3`.
 pub(super) fn parse_version(text: &str) -> ServerVersion {
     let flavor =

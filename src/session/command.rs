@@ -11,7 +11,7 @@ use super::Shared;
 use super::authenticate::{Exchange, Verdict, must_withhold};
 use super::connect::{Connected, connect};
 use super::error::{SessionError, sealwire_error};
-use super::leg::{Leg, OUT_OF_ORDER};
+use super::leg::{LARGEST_PAYLOAD, Leg, OUT_OF_ORDER};
 use super::prepared::Statements;
 use super::protect::Decision;
 use super::relay::View;
@@ -47,6 +47,8 @@ pub struct Session {
     pub(super) client_ended: bool,
     /// Where this session's values go, once it has sealed one.
     pub(super) destination: Option<Destination>,
+    /// See [`Session::largest_payload`].
+    largest: Option<usize>,
     /// Kept for COM_CHANGE_USER, whose plugin may answer to the first scramble.
     scramble: Vec<u8>,
 }
@@ -118,6 +120,7 @@ async fn open(shared: &Arc<Shared>, socket: Socket) -> Result<Option<Session>, S
                 statements: Statements::default(),
                 client_ended: false,
                 destination: None,
+                largest: None,
                 scramble: exchange.scramble,
             };
             session.accept(&payload).await?;
@@ -244,7 +247,7 @@ impl Session {
                     self.relay(answer, View::Plain).await?;
                 }
                 None => {
-                    self.client.read_packet().await?;
+                    self.held_command().await?;
                     let text = format!("command {command:#04x} is not relayed");
                     self.answer(&sealwire_error(RefusalCode::UnknownCommand, text));
                 }
@@ -353,6 +356,30 @@ impl Session {
         Err(error.into())
     }
 
+    /// The client's command, held whole: of several packets, no more than the server would take.
+    pub(super) async fn held_command(&mut self) -> Result<Vec<u8>, SessionError> {
+        let limit = match self.client.peek_header() {
+            Some(header) if header.length == MAX_PAYLOAD => self.largest_payload().await,
+            _ => LARGEST_PAYLOAD,
+        };
+        let read = self.client.read_packet_of(limit).await;
+        if matches!(read, Err(SessionError::TooLarge)) {
+            let text = "Got a packet bigger than 'max_allowed_packet' bytes";
+            self.answer(&ErrPacket::new(1153, b"08S01", text));
+            self.client.flush().await?;
+        }
+        read
+    }
+
+    /// The server's `max_allowed_packet`. It is asked for once, by the control connection and only where it matters:
+    /// a session keeps the one that it began with.
+    pub(super) async fn largest_payload(&mut self) -> usize {
+        if self.largest.is_none() {
+            self.largest = self.shared.catalog.max_allowed_packet().await;
+        }
+        self.largest.unwrap_or(LARGEST_PAYLOAD)
+    }
+
     /// Waits until the command is in the buffer whole, if it is a single packet.
     pub(super) async fn whole_command(&mut self) -> Result<bool, SessionError> {
         loop {
@@ -394,7 +421,7 @@ impl Session {
                 return Ok(());
             }
         }
-        let payload = self.client.read_packet().await?;
+        let payload = self.held_command().await?;
         let (block, text) = match self.text_start(&payload) {
             Ok(start) => payload.split_at_checked(start).unwrap_or_default(),
             Err(malformed) => {
@@ -441,7 +468,7 @@ impl Session {
     }
 
     async fn init_db(&mut self) -> Result<(), SessionError> {
-        let payload = self.client.read_packet().await?;
+        let payload = self.held_command().await?;
         self.send_payload(&payload).await?;
         if self.relay(Answer::Short, View::Plain).await?.error.is_none() {
             let name = String::from_utf8_lossy(payload.get(1..).unwrap_or_default()).into_owned();
@@ -451,7 +478,7 @@ impl Session {
     }
 
     async fn set_option(&mut self) -> Result<(), SessionError> {
-        let payload = self.client.read_packet().await?;
+        let payload = self.held_command().await?;
         self.send_payload(&payload).await?;
         if self.relay(Answer::Short, View::Plain).await?.error.is_none() {
             // MYSQL_OPTION_MULTI_STATEMENTS_ON is 0, _OFF is 1.
@@ -463,7 +490,7 @@ impl Session {
     /// COM_CHANGE_USER: an authentication in mid-session. Its scramble is the greeting's unless the
     /// server sends another one.
     async fn change_user(&mut self) -> Result<Next, SessionError> {
-        let payload = self.client.read_packet().await?;
+        let payload = self.held_command().await?;
         let change = ChangeUser::parse(payload, self.client_capabilities)?;
         match must_withhold(&change.auth_plugin, &self.client, &self.server) {
             true => self.send_payload(&change.withheld()).await?,

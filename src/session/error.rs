@@ -14,7 +14,7 @@ pub enum SessionError {
     /// The peer closed the connection.
     #[error("connection closed")]
     Closed,
-    /// Beyond 1 GiB, or beyond what the connection phase needs.
+    /// Beyond the server's `max_allowed_packet`, or beyond what the connection phase needs.
     #[error("a packet is too large")]
     TooLarge,
     #[error(transparent)]

@@ -23,7 +23,7 @@ const IDLE_ROOM: usize = 512;
 const HIGH_WATER: usize = 64 * 1024;
 /// Spans of at least this size are written from where they are instead of being gathered.
 const WRITE_THROUGH: usize = 4 * 1024;
-/// The largest payload that is ever held whole: MySQL's and MariaDB's largest `max_allowed_packet`.
+/// The largest payload that is ever held whole: the largest `max_allowed_packet` that MySQL and MariaDB take.
 pub const LARGEST_PAYLOAD: usize = 1 << 30;
 
 /// The error of a packet that is not the next one of its exchange.

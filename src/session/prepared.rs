@@ -19,14 +19,12 @@ use crate::sql::{COMPARED, NullPolicy, ParamRole, Pass, Piece, Plan, Protocol, R
 use crate::wire::command::{Answer, COM_STMT_CLOSE, COM_STMT_PREPARE};
 use crate::wire::err::ErrPacket;
 use crate::wire::execute::{Execute, ParamType};
-use crate::wire::frame::HEADER;
+use crate::wire::frame::{HEADER, MAX_PAYLOAD};
 use crate::wire::number;
 use crate::wire::reader::Reader;
 
 /// MariaDB: the statement prepared last.
 const LAST_PREPARED: u32 = u32::MAX;
-/// Long data kept for one parameter, at most; MySQL's own limit is `max_allowed_packet`.
-const LARGEST_LONG_DATA: usize = 1 << 30;
 
 /// The prepared statements of one session.
 #[derive(Default)]
@@ -148,7 +146,7 @@ impl Statements {
 
 impl Session {
     pub(super) async fn prepare(&mut self) -> Result<(), SessionError> {
-        let payload = self.client.read_packet().await?;
+        let payload = self.held_command().await?;
         self.statements.last = None;
         let text = payload.get(1..).unwrap_or_default();
         let prefilter = self.shared.prefilter().await;
@@ -284,7 +282,7 @@ impl Session {
                 if prefilter.1.hit(text) {
                     let (text, schema) = (text.clone(), schema.as_deref().map(str::to_owned));
                     if !self.still_plain(&text, &schema).await? {
-                        self.client.read_packet().await?;
+                        self.held_command().await?;
                         self.answer(&reprepare("the statement touches protected data since the schema changed"));
                         return Ok(());
                     }
@@ -301,7 +299,7 @@ impl Session {
 
     /// As both servers answer a statement id that they do not know.
     async fn answer_missing(&mut self) -> Result<(), SessionError> {
-        self.client.read_packet().await?;
+        self.held_command().await?;
         let text = "Unknown prepared statement handler (4294967295): COM_STMT_PREPARE failed";
         self.answer(&ErrPacket::new(1243, b"HY000", text));
         Ok(())
@@ -312,7 +310,7 @@ impl Session {
     }
 
     async fn execute_protected(&mut self, id: u32) -> Result<(), SessionError> {
-        let payload = self.client.read_packet().await?;
+        let payload = self.held_command().await?;
         let query_attributes = self.query_attributes();
         if let Err(error) = self.check_again(id).await? {
             self.answer(&error);
@@ -478,7 +476,7 @@ impl Session {
     pub(super) async fn send_long_data(&mut self) -> Result<(), SessionError> {
         let id = self.statement_id().await?;
         if self.statements.is_missing(id) {
-            self.client.read_packet().await?;
+            self.held_command().await?;
             return Ok(());
         }
         let Some(statement) = self.statements.protected(id) else { return self.forward_command().await };
@@ -496,14 +494,19 @@ impl Session {
             statement.long_data.insert(index, LongData::Sent);
             return self.forward_command().await;
         }
-        let payload = zeroize::Zeroizing::new(self.client.read_packet().await?);
+        let payload = zeroize::Zeroizing::new(self.held_command().await?);
         let data = payload.get(7..).unwrap_or_default();
+        let held = match self.statements.protected(id).and_then(|statement| statement.long_data.get(&index)) {
+            Some(LongData::Held(held)) => held.expose().len(),
+            _ => 0,
+        };
+        let length = held + data.len();
+        if length > MAX_PAYLOAD && length > self.largest_payload().await {
+            return Err(SessionError::TooLarge);
+        }
         let Some(statement) = self.statements.protected(id) else { return Ok(()) };
         let held = statement.long_data.entry(index).or_insert_with(|| LongData::Held(Plaintext::new(Vec::new())));
         let LongData::Held(held) = held else { return Ok(()) };
-        if held.expose().len() + data.len() > LARGEST_LONG_DATA {
-            return Err(SessionError::TooLarge);
-        }
         held.extend(data);
         Ok(())
     }
@@ -525,7 +528,7 @@ impl Session {
     pub(super) async fn close_statement(&mut self) -> Result<(), SessionError> {
         let id = self.statement_id().await?;
         if self.statements.is_missing(id) {
-            self.client.read_packet().await?;
+            self.held_command().await?;
             return Ok(());
         }
         let id = self.statements.resolve(id);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use crate::on_every_server;
@@ -94,6 +94,34 @@ on_every_server! {
             assert!(grown < times * MIB * 1024, "{table}: {grown} KiB");
             assert!(left < 2 * MIB * 1024, "{table}: {left} KiB are not given back");
         }
+    }
+
+    async fn a_command_beyond_max_allowed_packet_is_not_held(backend: Backend) {
+        // The tests' servers take 64 MiB; this would be 400.
+        const LIMIT: u64 = 64 * 1024;
+        let (schema, proxy) = tables(&backend).await;
+        for head in [&b"\x03INSERT INTO plain VALUES (1, '"[..], b"\x03INSERT INTO sealed VALUES (1, '", b"\x16SELECT '"] {
+            let mut raw = Raw::through(&proxy, &schema, caps::USUAL).await;
+            let before = proxy.resident_kib();
+            let mut payload = head.to_vec();
+            for sequence in 0..25u8 {
+                payload.resize(0xFF_FFFF, b'x');
+                let sent = raw.stream.write_all(&[&[0xFF, 0xFF, 0xFF, sequence], payload.as_slice()].concat()).await;
+                payload.clear();
+                if sent.is_err() {
+                    break;
+                }
+            }
+            // Numbered on from the packets that were read.
+            let mut packet = Vec::new();
+            let _ = timeout(Duration::from_secs(60), raw.stream.read_to_end(&mut packet)).await.expect("closed");
+            assert_eq!(packet[4..7], [0xFF, 0x81, 0x04], "1153: {}", String::from_utf8_lossy(&packet));
+            let grown = proxy.peak_kib().saturating_sub(before);
+            println!("a command of 400 MiB added {grown} KiB at most");
+            assert!(grown < 3 * LIMIT, "{grown} KiB");
+        }
+        let mut raw = Raw::through(&proxy, &schema, caps::USUAL).await;
+        assert_eq!(raw.one("SELECT 1").await.text(), [[Some("1".to_owned())]]);
     }
 
     async fn idle_connections_cost_little(backend: Backend) {

@@ -127,9 +127,18 @@ impl Proxy {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the proxy runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux reports VmRSS");
-        line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number")
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("Linux reports it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     pub fn pid(&self) -> u32 {
