@@ -34,7 +34,8 @@ pub struct Exchange {
 /// `mysql_clear_password`), or asks for an RSA key that the server's leg has no use for.
 pub fn must_withhold(plugin: &[u8], client: &Leg, server: &Leg) -> bool {
     match plugin {
-        b"sha256_password" => client.stream.is_secure() != server.stream.is_secure(),
+        b"sha256_password" if server.stream.is_tls() => !client.stream.is_tls(),
+        b"sha256_password" => client.stream.is_secure(),
         _ => shows_password(plugin, client, server),
     }
 }
@@ -146,9 +147,13 @@ impl Exchange {
         };
         let caching = self.is(b"caching_sha2_password");
         let sha256 = self.is(b"sha256_password");
-        let (from_safe, to_safe) = (client.stream.is_secure(), server.stream.is_secure());
+        // Unlike caching_sha2_password, sha256_password takes a unix socket for no better than TCP, and wants the
+        // password encrypted there; not every client knows.
+        let asks = if sha256 { !client.stream.is_tls() } else { !client.stream.is_secure() };
+        let to_safe = if sha256 { server.stream.is_tls() } else { server.stream.is_secure() };
+        let from_safe = client.stream.is_secure();
         let request: &[u8] = if caching { &[REQUEST_PUBLIC_KEY] } else { &[SHA256_REQUEST_PUBLIC_KEY] };
-        if (caching || sha256) && !from_safe && to_safe && payload.as_slice() == request {
+        if (caching || sha256) && asks && to_safe && payload.as_slice() == request {
             // The server would take a request for its key as a password: the proxy offers its own key.
             let mut key = vec![AUTH_MORE_DATA];
             key.extend_from_slice(shared.rsa()?.public_pem().as_bytes());

@@ -12,9 +12,11 @@ enum Client {
     Plain,
     Tls,
     Unix,
+    /// The same by a client that asks for a key there: see [`Login::asks_over_unix`].
+    UnixAsking,
 }
 
-const CLIENTS: [Client; 3] = [Client::Plain, Client::Tls, Client::Unix];
+const CLIENTS: [Client; 4] = [Client::Plain, Client::Tls, Client::Unix, Client::UnixAsking];
 
 impl Client {
     async fn login(self, proxy: &Proxy, backend: &Backend, login: &Login) -> Result<Raw, Reply> {
@@ -22,8 +24,21 @@ impl Client {
             Self::Plain => login.tcp(("127.0.0.1", proxy.port)).await,
             Self::Tls => login.clone().tls(backend).tcp(("127.0.0.1", proxy.port)).await,
             Self::Unix => login.unix(&proxy.socket).await,
+            Self::UnixAsking => Login { asks_over_unix: true, ..login.clone() }.unix(&proxy.socket).await,
         }
     }
+}
+
+/// What the proxy speaks over to the server.
+const SERVER_LEGS: [&str; 3] = ["plain", "TLS", "a unix socket"];
+
+fn proxy_over(schema: &Schema, leg: &str) -> Proxy {
+    let builder = Proxy::builder(schema).client_tls("optional");
+    let builder = match leg {
+        "a unix socket" => builder.backend_address(&format!("unix:{}", schema.backend.socket.display())),
+        _ => builder,
+    };
+    builder.backend_tls(if leg == "TLS" { "{ mode: required }" } else { "{ mode: disabled }" }).start()
 }
 
 /// As SQL names it, and as the protocol does.
@@ -70,14 +85,11 @@ async fn who(raw: &mut Raw) -> String {
 on_every_server! {
     async fn every_plugin_over_every_pair_of_legs(backend: Backend) {
         let schema = Schema::create(&backend).await;
-        for server_tls in ["disabled", "required"] {
-            let proxy = Proxy::builder(&schema)
-                .client_tls("optional")
-                .backend_tls(&format!("{{ mode: {server_tls} }}"))
-                .start();
+        for leg in SERVER_LEGS {
+            let proxy = proxy_over(&schema, leg);
             for (plugin, wire_plugin) in plugins(&backend) {
                 for client in CLIENTS {
-                    let case = format!("{plugin}, {client:?} client, server TLS {server_tls}");
+                    let case = format!("{plugin}, {client:?} client, server over {leg}");
                     let account = user(&schema, "u", plugin, RIGHT).await;
                     let login = Login::new(account).schema(&schema.name);
                     let mut raw = client.login(&proxy, &backend, &login).await.expect(&case);
@@ -91,14 +103,18 @@ on_every_server! {
                         ("parsec", _) => vec![&switch, "salt", "ok"],
                         ("caching_sha2_password", true) => vec!["full", "key", "ok"],
                         ("caching_sha2_password", false) => vec!["full", "ok"],
-                        (_, true) => vec![&switch, "key", "ok"],
-                        (_, false) => vec![&switch, "ok"],
+                        _ if plain || client == Client::UnixAsking => vec![&switch, "key", "ok"],
+                        _ => vec![&switch, "ok"],
                     };
                     assert_eq!(raw.steps, expected, "{case}");
 
                     let wrong = Login::new(Account { password: WRONG, ..account });
                     let error = client.login(&proxy, &backend, &wrong).await.err().expect(&case);
-                    let directly = wrong.tcp((backend.host.as_str(), backend.port)).await.err().expect(&case);
+                    let directly = match leg {
+                        "a unix socket" => wrong.unix(&backend.socket).await,
+                        _ => wrong.tcp((backend.host.as_str(), backend.port)).await,
+                    };
+                    let directly = directly.err().expect(&case);
                     assert_eq!(error, directly, "{case}");
                     assert_eq!(error.code(), 1045, "{case}");
                     drop_user(&schema, account).await;
@@ -109,11 +125,8 @@ on_every_server! {
 
     async fn empty_passwords_and_missing_ones(backend: Backend) {
         let schema = Schema::create(&backend).await;
-        for server_tls in ["disabled", "required"] {
-            let proxy = Proxy::builder(&schema)
-                .client_tls("optional")
-                .backend_tls(&format!("{{ mode: {server_tls} }}"))
-                .start();
+        for leg in SERVER_LEGS {
+            let proxy = proxy_over(&schema, leg);
             for (plugin, _) in plugins(&backend) {
                 // This client's ed25519 and parsec have no form for an empty password.
                 if !plugin.ends_with("_password") {
@@ -122,7 +135,7 @@ on_every_server! {
                 let empty = user(&schema, "e", plugin, "").await;
                 let set = user(&schema, "s", plugin, RIGHT).await;
                 for client in CLIENTS {
-                    let case = format!("{plugin}, {client:?} client, server TLS {server_tls}");
+                    let case = format!("{plugin}, {client:?} client, server over {leg}");
                     let mut raw = client.login(&proxy, &backend, &Login::new(empty)).await.expect(&case);
                     assert_eq!(who(&mut raw).await, format!("{}@%", empty.user), "{case}");
                     for account in [Account { password: "", ..set }, Account { password: RIGHT, ..empty }] {
@@ -141,11 +154,10 @@ on_every_server! {
             return; // No caching_sha2_password there.
         }
         let schema = Schema::create(&backend).await;
-        let proxy = Proxy::builder(&schema).client_tls("optional").backend_tls("{ mode: disabled }").start();
-        let over_tls = Proxy::builder(&schema).client_tls("optional").backend_tls("{ mode: required }").start();
         let account = user(&schema, "u", "caching_sha2_password", RIGHT).await;
         let login = Login::new(account);
-        for proxy in [&proxy, &over_tls] {
+        for leg in SERVER_LEGS {
+            let proxy = &proxy_over(&schema, leg);
             for client in CLIENTS {
                 let mut first = client.login(proxy, &backend, &login).await.unwrap();
                 let mut fast = Vec::new();
@@ -169,16 +181,13 @@ on_every_server! {
 
     async fn a_client_may_begin_with_any_plugin(backend: Backend) {
         let schema = Schema::create(&backend).await;
-        for server_tls in ["disabled", "required"] {
-            let proxy = Proxy::builder(&schema)
-                .client_tls("optional")
-                .backend_tls(&format!("{{ mode: {server_tls} }}"))
-                .start();
+        for leg in SERVER_LEGS {
+            let proxy = proxy_over(&schema, leg);
             for (plugin, _) in plugins(&backend) {
                 let account = user(&schema, "u", plugin, RIGHT).await;
                 for first in ["mysql_native_password", "caching_sha2_password", "sha256_password", "mysql_clear_password"] {
                     for client in CLIENTS {
-                        let case = format!("{first} for {plugin}, {client:?} client, server TLS {server_tls}");
+                        let case = format!("{first} for {plugin}, {client:?} client, server over {leg}");
                         let login = Login::new(account).plugin(first);
                         let mut raw = client.login(&proxy, &backend, &login).await.expect(&case);
                         assert_eq!(who(&mut raw).await, format!("{}@%", account.user), "{case}");

@@ -4,7 +4,7 @@ use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
 use crate::support::raw::Reply;
-use crate::support::{Account, Proxy, Raw, Schema, caps};
+use crate::support::{Account, PrivateServer, Proxy, Raw, Schema, caps};
 
 /// Both end-of-rows forms.
 const EOF_FORMS: [u32; 2] = [0, caps::DEPRECATE_EOF];
@@ -44,6 +44,48 @@ on_every_server! {
             }
             assert!(matches!(through.short(&[0x0E]).await, Reply::Ok(_)), "the session goes on");
         }
+    }
+
+    async fn statistics_are_one_string_and_quit_has_no_answer(backend: Backend) {
+        // A server of its own: its counts are compared.
+        let private = PrivateServer::start(backend.server);
+        let schema = Schema::create(&private.backend).await;
+        let proxy = Proxy::builder(&schema).start();
+        let mut root = schema.direct().await;
+        let aborted = async |root: &mut mysql_async::Conn| -> u64 {
+            let row: Option<(String, u64)> = root.query_first("SHOW GLOBAL STATUS LIKE 'Aborted_clients'").await.unwrap();
+            row.unwrap().1
+        };
+        let before = aborted(&mut root).await;
+        for eof in EOF_FORMS {
+            for through in [true, false] {
+                let mut raw = match through {
+                    true => Raw::through(&proxy, &schema, caps::USUAL | eof).await,
+                    false => Raw::directly(&schema, caps::USUAL | eof).await,
+                };
+                raw.send(&[0x09]).await;
+                let text = String::from_utf8(raw.read().await).unwrap();
+                assert!(text.starts_with("Uptime: ") && text.contains("Questions: "), "{text}");
+                assert!(matches!(raw.short(&[0x0E]).await, Reply::Ok(_)), "nothing behind it");
+                // Commands without an answer, then one with.
+                let p = raw.prepare("SELECT ?").await.unwrap();
+                raw.send(&[&[0x18][..], &p.id.to_le_bytes(), &[0, 0], b"long"].concat()).await;
+                raw.send(&[&[0x19][..], &p.id.to_le_bytes()].concat()).await;
+                assert!(matches!(raw.short(&[0x0E]).await, Reply::Ok(_)), "nothing before it");
+                let id = raw.connection_id;
+                raw.send(&[0x01]).await;
+                assert!(raw.closes_within(std::time::Duration::from_secs(20)).await);
+                let there = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE id = {id}");
+                for _ in 0..200 {
+                    if root.query_first::<u32, _>(&there).await.unwrap() == Some(0) {
+                        break;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+                assert_eq!(root.query_first::<u32, _>(&there).await.unwrap(), Some(0));
+            }
+        }
+        assert_eq!(aborted(&mut root).await, before, "whoever says goodbye is not counted as lost");
     }
 
     async fn capabilities_that_would_change_answers_are_neither_offered_nor_taken(backend: Backend) {

@@ -146,6 +146,31 @@ on_every_server! {
         }
     }
 
+    async fn an_error_among_rows_ends_them_where_it_does_directly(backend: Backend) {
+        let (schema, proxy) = tables(&backend).await;
+        fill(&mut Raw::through(&proxy, &schema, caps::USUAL).await).await;
+        // The subquery has two rows for the fourth row. Rows before are sent, as nothing is sorted.
+        let select = "SELECT email, id, (SELECT id FROM {t} AS u WHERE u.id <= CASE t.id WHEN 4 THEN 2 ELSE 1 END) AS one                       FROM {t} AS t WHERE id < 9 ORDER BY id";
+        for eof in EOF_FORMS {
+            let mut raw = Raw::through(&proxy, &schema, caps::USUAL | caps::MULTI_STATEMENTS | eof).await;
+            let mut outcomes = Vec::new();
+            for table in ["sealed", "plain"] {
+                let select = select.replace("{t}", table);
+                let mut seen = told(&raw.query(format!("{select}; SELECT 'never'")).await);
+                let p = prepare(&mut raw, &select, table).await;
+                seen.extend(told(&raw.execute(p.id, &[]).await));
+                for reply in &seen {
+                    let Reply::Rows { rows, end: None, error: Some(error), .. } = reply else { panic!("{reply:?}") };
+                    assert_eq!((rows.len(), error.code()), (3, 1242), "{table}");
+                }
+                assert_eq!(seen.len(), 2, "nothing behind an error");
+                outcomes.push(seen);
+                assert_eq!(raw.one("SELECT 1").await.text(), [[Some("1".to_owned())]]);
+            }
+            assert_eq!(outcomes[0], outcomes[1]);
+        }
+    }
+
     async fn types_that_came_once_are_remembered_and_nulls_are_where_they_were_bound(backend: Backend) {
         let (schema, proxy) = tables(&backend).await;
         let mut raw = Raw::through(&proxy, &schema, caps::USUAL | caps::DEPRECATE_EOF).await;

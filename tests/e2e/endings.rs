@@ -77,6 +77,26 @@ async fn busy(root: &mut Conn, id: u32) {
     panic!("connection {id} never sleeps");
 }
 
+/// The timer of a TCP socket on which nothing is under way, where keepalive is on.
+const KEEPALIVE: u8 = 2;
+
+/// The timers of the process's established TCP connections with this port on its own side, or on the far one.
+fn tcp_timers(own: bool, port: u16, pid: u32) -> Vec<u8> {
+    let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .filter_map(|entry| Some(std::fs::read_link(entry.ok()?.path()).ok()?.to_string_lossy().into_owned()))
+        .collect();
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap();
+    let timers = table.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let address = if own { fields[1] } else { fields[2] };
+        let established = fields[3] == "01" && address.ends_with(&format!(":{port:04X}"));
+        let of_process = sockets.contains(&format!("socket:[{}]", fields[9]));
+        (established && of_process).then(|| fields[5][..2].parse().unwrap())
+    });
+    timers.collect()
+}
+
 on_every_server! {
     async fn the_servers_last_words_to_an_idle_client_arrive(backend: Backend) {
         let (schema, proxy) = tables(&backend).await;
@@ -162,6 +182,26 @@ on_every_server! {
             assert!(gone_within(&mut root, id, Duration::from_secs(20)).await, "{half:?}");
         }
         assert!(!proxy.log().contains("panicked"), "{}", proxy.log());
+    }
+
+    async fn both_legs_are_kept_alive_and_a_statement_may_take_longer_than_a_connect(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        let proxy = Proxy::builder(&schema).backend_setting("connect_timeout: 1s").start();
+        let mut raw = Raw::through(&proxy, &schema, FLAGS).await;
+        raw.send_query("SELECT SLEEP(3), 'done'").await;
+        for (leg, own_port, port) in [("client's", true, proxy.port), ("server's", false, backend.port)] {
+            let mut timers = Vec::new();
+            for _ in 0..80 {
+                timers = tcp_timers(own_port, port, proxy.pid());
+                // Until what was sent is acknowledged, the timer is another.
+                if !timers.is_empty() && timers.iter().all(|timer| *timer == KEEPALIVE) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            assert!(!timers.is_empty() && timers.iter().all(|timer| *timer == KEEPALIVE), "the {leg}: {timers:?}");
+        }
+        assert_eq!(raw.result().await.text()[0][1].as_deref(), Some("done"));
     }
 
     async fn a_client_that_has_said_all_still_gets_its_answer(backend: Backend) {

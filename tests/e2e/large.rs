@@ -110,6 +110,26 @@ on_every_server! {
         }
     }
 
+    async fn an_error_of_the_proxys_is_numbered_on_from_the_packets_of_its_command(backend: Backend) {
+        let (schema, proxy) = tables(&backend).await;
+        let mut raw = unlogged(&proxy, &schema).await;
+        raw.one("SELECT v FROM sealed").await.rows();
+        // The client checks each id: 1 behind one packet, 2 behind two, the second of which may be empty.
+        for length in [100, MAX_PAYLOAD, MAX_PAYLOAD + 5] {
+            let head = "\u{3}SELECT UPPER(v) FROM sealed -- ";
+            raw.send(&[head.as_bytes(), &vec![b'x'; length - head.len()]].concat()).await;
+            let error = raw.result().await.error();
+            assert!(error.contains("sealwire SW-"), "{length}: {error}");
+            assert_eq!(raw.sequence, if length < MAX_PAYLOAD { 2 } else { 3 }, "{length}");
+            // A command that is not relayed, of as many packets.
+            let mut unknown = vec![b'x'; length];
+            unknown[0] = 0x2A;
+            raw.send(&unknown).await;
+            assert!(raw.result().await.error().contains("SW-2007"));
+            assert_eq!(raw.one("SELECT 1").await.text(), [[Some("1".to_owned())]]);
+        }
+    }
+
     async fn sequence_ids_wrap(backend: Backend) {
         let (schema, proxy) = tables(&backend).await;
         let mut raw = unlogged(&proxy, &schema).await;

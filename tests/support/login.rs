@@ -74,6 +74,8 @@ pub struct Login {
     /// MariaDB's.
     pub extended: u32,
     pub tls: Option<TlsConnector>,
+    /// As MySQL's own clients, and its server, have it for `sha256_password`: a unix socket is no safer than TCP.
+    pub asks_over_unix: bool,
     /// The plugin that the client begins with; the greeting's where it is not said.
     pub plugin: Option<&'static str>,
     /// The collation id: its low byte goes where every client puts it, its high byte behind.
@@ -90,6 +92,7 @@ impl Login {
             capabilities: caps::USUAL,
             extended: 0,
             tls: None,
+            asks_over_unix: false,
             plugin: None,
             collation: 45,
             tail: Vec::new(),
@@ -133,6 +136,7 @@ impl Login {
 
     pub async fn over(&self, stream: Wire) -> Result<Raw, Reply> {
         let mut raw = Raw::new(stream);
+        raw.asks_over_unix = self.asks_over_unix;
         let greeting = raw.read().await;
         if greeting[0] == 0xFF {
             return Err(ok_or_err(&greeting));
@@ -222,7 +226,7 @@ impl Raw {
                 let stage1 = sha256(password.as_bytes());
                 xor(&stage1, &sha256(&[&sha256(&stage1), self.scramble.as_slice()].concat()))
             }
-            "sha256_password" if secure => clear(),
+            "sha256_password" if secure && !self.asks() => clear(),
             "sha256_password" => vec![1],
             "mysql_clear_password" => clear(),
             // MariaDB's takes passwords of any length as the seed; a usual key pair has one of 32 bytes.
@@ -234,6 +238,11 @@ impl Raw {
             "parsec" => Vec::new(),
             other => panic!("this client has no plugin {other}"),
         }
+    }
+
+    /// Whether it asks for a key where others send the password.
+    fn asks(&self) -> bool {
+        self.asks_over_unix && matches!(self.stream, Wire::Unix(_))
     }
 
     /// The exchange after the first answer, up to OK or ERR.
@@ -279,7 +288,7 @@ impl Raw {
             }
             ("caching_sha2_password" | "sha256_password", pem) if pem.starts_with(b"-----BEGIN") => {
                 self.steps.push("key".into());
-                assert!(!self.stream.is_secure(), "no key was asked for");
+                assert!(!self.stream.is_secure() || self.asks(), "no key was asked for");
                 let text = String::from_utf8_lossy(pem);
                 let body: String = text.lines().filter(|line| !line.starts_with('-')).collect();
                 let der = base64::engine::general_purpose::STANDARD.decode(body.trim_end_matches('\0')).expect("PEM");

@@ -39,6 +39,7 @@ pub struct ProxyBuilder {
     other: String,
     backend_address: String,
     backend_tls: String,
+    backend_extra: String,
     tls_folder: PathBuf,
     client_tls: Option<&'static str>,
     kms: Kms,
@@ -75,6 +76,7 @@ impl Proxy {
             other: schema.other_schema(),
             backend_address: format!("{}:{}", schema.backend.host, schema.backend.port),
             backend_tls: "{ mode: preferred }".into(),
+            backend_extra: String::new(),
             tls_folder: schema.backend.tls.clone(),
             client_tls: None,
             kms: Kms::Local,
@@ -226,6 +228,12 @@ impl ProxyBuilder {
         self
     }
 
+    /// A further line below `backend:`.
+    pub fn backend_setting(mut self, line: &str) -> Self {
+        writeln!(self.backend_extra, "  {line}").expect("writing to a string");
+        self
+    }
+
     /// `HOST:PORT` or `unix:PATH`; the schema's server over TCP unless said.
     pub fn backend_address(mut self, address: &str) -> Self {
         address.clone_into(&mut self.backend_address);
@@ -283,6 +291,7 @@ impl ProxyBuilder {
             Account::CONTROL.user,
             Account::CONTROL.password
         );
+        yaml += &self.backend_extra;
         yaml += &match &self.kms {
             Kms::Local => {
                 let keyring = self.keyring.clone().unwrap_or_else(|| folder.join("keyring"));

@@ -69,6 +69,8 @@ pub struct Raw {
     pub extended: u32,
     /// The sequence id that the next packet has, in whichever direction.
     pub sequence: u8,
+    /// See [`Login::asks_over_unix`].
+    pub(super) asks_over_unix: bool,
     /// Every packet read since it was last emptied: sequence id and payload.
     pub trace: Vec<(u8, Vec<u8>)>,
 }
@@ -251,6 +253,7 @@ impl Raw {
             capabilities: 0,
             extended: 0,
             sequence: 0,
+            asks_over_unix: false,
             trace: Vec::new(),
         }
     }
