@@ -79,7 +79,11 @@ async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Add
     parse(&header)
 }
 
-fn parse(header: &[u8]) -> Result<Option<Addresses>, &'static str> {
+/// What a whole header tells; see [`client_addresses`].
+///
+/// # Errors
+/// It is malformed, or not about a TCP connection.
+pub fn parse(header: &[u8]) -> Result<Option<Addresses>, &'static str> {
     let (source, destination): ((IpAddr, u16), (IpAddr, u16)) = match HeaderResult::parse(header) {
         HeaderResult::V1(Ok(v1::Header { addresses, .. })) => match addresses {
             v1::Addresses::Unknown => return Ok(None),

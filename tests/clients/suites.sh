@@ -26,7 +26,7 @@ if [ ! -e "$home/complete" ]; then
     touch "$home/complete"
 fi
 # The crate that this one uses, with its tests.
-[ -e "$home/mysql_async" ] || cp -r "$(cargo metadata --locked --format-version 1 |
+[ -e "$home/mysql_async" ] || cp -r "$(cargo metadata --locked --format-version 1 --filter-platform "$(rustc -vV | sed -n "s/^host: //p")" |
     python3 -c 'import json, os, sys; print(next(os.path.dirname(p["manifest_path"]) for p in json.load(sys.stdin)["packages"] if p["name"] == "mysql_async"))')" \
     "$home/mysql_async"
 

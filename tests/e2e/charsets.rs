@@ -7,7 +7,7 @@ use sealwire::sql::Charset;
 use sealwire::sql::charset::{all, decode_to_utf8, encode_from_utf8};
 
 use crate::on_every_server;
-use crate::support::{Account, Backend, Proxy, Schema, connect};
+use crate::support::{Account, Backend, Proxy, Raw, Schema, caps, connect};
 
 /// The characters of a character set that come back as they went, as pieces of bytes in it, each character
 /// with its code.
@@ -259,6 +259,41 @@ on_every_server! {
             app.query_drop(format!("SET character_set_results = {name}")).await.unwrap();
             let error = app.query::<Row, _>(format!("{select} sealed")).await.unwrap_err();
             assert!(error.to_string().contains("SW-"), "{error}");
+        }
+    }
+
+    async fn the_collation_of_the_connection_stays_what_the_session_made_it(backend: Backend) {
+        let schema = Schema::create(&backend).await;
+        schema.direct().await.query_drop("CREATE TABLE sealed (id int PRIMARY KEY, v varchar(191))").await.unwrap();
+        let proxy = Proxy::builder(&schema).column("sealed", "v", "{}").start();
+        let state = "SELECT @@collation_connection, @@character_set_connection, @@character_set_client, \
+                     @@character_set_results, COLLATION('x'), COLLATION(_latin1'x'), 'a' = 'A'";
+        for (id, text) in [
+            "SET collation_connection = 'utf8mb4_bin'",
+            "SET collation_connection = 'latin1_german2_ci'",
+            "SET NAMES latin1 COLLATE latin1_general_cs",
+            "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_520_ci",
+            "SET CHARACTER SET latin1",
+            "SET character_set_connection = latin2",
+            "SET NAMES DEFAULT",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut through = Raw::through(&proxy, &schema, caps::USUAL).await;
+            let mut directly = Raw::directly(&schema, caps::USUAL).await;
+            for raw in [&mut through, &mut directly] {
+                raw.one(text).await.ok();
+            }
+            let expected = directly.one(state).await.text();
+            assert_eq!(through.one(state).await.text(), expected, "{text}");
+            // The proxy asks the server of the session's state here, once.
+            through.one(format!("INSERT INTO sealed VALUES ({id}, 'value')")).await.ok();
+            assert_eq!(through.one(state).await.text(), expected, "{text}, behind a protected statement");
+            through.one(text).await.ok();
+            assert_eq!(through.one(state).await.text(), expected, "{text}, again");
+            let read = through.one(format!("SELECT v FROM sealed WHERE id = {id}")).await;
+            assert_eq!(read.text(), [[Some("value".to_owned())]], "{text}");
         }
     }
 

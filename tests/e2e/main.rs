@@ -22,6 +22,7 @@ mod change_user;
 mod charset_tables;
 mod charsets;
 mod check;
+mod checklist;
 mod commands;
 mod compression;
 mod corpus;
