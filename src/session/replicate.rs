@@ -12,7 +12,7 @@ const SEMI_SYNC_REPLY: u8 = 0xEF;
 impl Session {
     /// The answer where the configuration does not say `replication: allow`.
     pub(super) async fn refuse_replication(&mut self) -> Result<(), SessionError> {
-        self.client.read_packet().await?;
+        self.held_command().await?;
         let error = sealwire_error(RefusalCode::ReplicationRefused, "the client asks for the binary log");
         self.answer(&error);
         Ok(())
@@ -32,6 +32,8 @@ impl Session {
             self.answer_raw(&payload);
             return Ok(false);
         }
+        // From here on both sides speak whenever they like.
+        self.server.listens = false;
         let stop = self.shared.shutdown.clone();
         loop {
             let bytes = self.server.input.split();

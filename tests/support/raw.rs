@@ -11,7 +11,7 @@ use super::login::{Login, Wire};
 use super::{Account, Proxy, Schema};
 
 /// No server keeps a test waiting longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 const MAX_PAYLOAD: usize = 0xFF_FFFF;
 
 /// Capability flags that tests choose from.

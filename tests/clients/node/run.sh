@@ -13,7 +13,7 @@ case ${1:?} in
     need_command node nodejs npm
     need_command npm npm
     mkdir -p "$modules"
-    npm install --prefix "$modules" --no-audit --no-fund --ignore-scripts --loglevel=error mysql2 mariadb >&2
+    npm install --prefix "$modules" --no-audit --no-fund --ignore-scripts --loglevel=error mysql2@3.24 mariadb@3.5 >&2
     ;;
 --version) node -p "'$2 ' + require('$modules/node_modules/$2/package.json').version" ;;
 *) NODE_PATH=$modules/node_modules exec node "$here/client.js" "$1" ;;

@@ -18,7 +18,7 @@ case ${1:?} in
     python3 -m venv "$venv" >/dev/null 2>&1 || { install_packages python3 python3-venv; python3 -m venv "$venv"; }
     # mysqlclient is compiled against MariaDB Connector/C.
     pkg-config --exists libmariadb 2>/dev/null || install_packages libmariadb-dev pkg-config gcc python3-dev
-    "$venv/bin/pip" install --quiet pymysql cryptography mysqlclient mysql-connector-python
+    "$venv/bin/pip" install --quiet 'pymysql==1.2.*' cryptography 'mysqlclient==2.3.*' 'mysql-connector-python==26.10.*'
     python3 -m venv "$c_venv"
     "$c_venv/bin/pip" install --quiet 'mysql-connector-python==8.4.0'
     ;;
