@@ -32,10 +32,12 @@ pub fn tell_state(schema: Option<&str>, lower_case_table_names: u8) -> String {
     let same = match schema {
         None => "DATABASE() IS NULL".to_owned(),
         Some(name) => {
-            // Names have no case on such servers, and the login's spelling is not what they report.
-            let (present, name) = match lower_case_table_names {
-                0 => ("DATABASE()", name.to_owned()),
-                _ => ("LOWER(DATABASE())", name.to_lowercase()),
+            // Names have no case on such servers, INFORMATION_SCHEMA on none, and the client's spelling is not what
+            // they report.
+            let exact = lower_case_table_names == 0 && !name.eq_ignore_ascii_case("information_schema");
+            let (present, name) = match exact {
+                true => ("DATABASE()", name.to_owned()),
+                false => ("LOWER(DATABASE())", name.to_lowercase()),
             };
             let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
             format!("CAST({present} AS BINARY) <=> 0x{hex}")

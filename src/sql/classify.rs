@@ -194,7 +194,10 @@ fn set(live: &Live<'_>) -> Decision {
     if account && live.list(1..live.len()).len() == 1 && live.find(1, &["select"]).is_none() {
         return pass();
     }
-    if let Some(n) = live.mention(1..live.len()) {
+    // Without parentheses it holds no query, and the name is a keyword: SET NAMES, SET SESSION, SET TRANSACTION.
+    let computes = (1..live.len()).any(|n| live.op(n, "("));
+    let mut names = 1..live.len();
+    if let Some(n) = names.find(|n| live.watched(*n).is_some_and(|w| computes || *w == Watched::Routine)) {
         return live.refuse(RefusalCode::SetSubquery, format!("SET with {}", live.shown(n)), n).into();
     }
     if let Some(refusal) = session_tracking(live) {

@@ -1,5 +1,5 @@
 use super::{all, refused, verdict, verdict_in};
-use crate::catalog::Routine;
+use crate::catalog::{Routine, Watched};
 use crate::sql::testing::{context, snapshot};
 use crate::sql::{Outcome, RefusalCode as Code, analyse};
 
@@ -99,6 +99,28 @@ fn settings_pass_but_for_what_the_proxy_needs() {
             "SET STATEMENT session_track_schema = OFF FOR USE crm",
         ],
     );
+}
+
+#[test]
+fn settings_pass_where_protected_tables_are_named_like_their_keywords() {
+    let mut catalog = snapshot();
+    for name in ["names", "session", "transaction", "character"] {
+        catalog.watched.insert(name.to_owned(), Watched::Protected);
+    }
+    let ctx = context(&catalog);
+    for sql in [
+        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+        "SET NAMES 'latin1', SESSION sql_mode = ''",
+        "SET CHARACTER SET utf8mb4",
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET @@session.sql_mode = '', @a = 1 + 1",
+    ] {
+        assert!(matches!(analyse(sql.as_bytes(), &ctx), Outcome::Pass(_)), "{sql}");
+    }
+    for sql in ["SET NAMES utf8mb4, @a = (SELECT email FROM session)", "SET @a = (TABLE names)"] {
+        let refused = matches!(analyse(sql.as_bytes(), &ctx), Outcome::Refuse(r) if r.code == Code::SetSubquery);
+        assert!(refused, "{sql}");
+    }
 }
 
 #[test]
