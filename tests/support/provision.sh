@@ -44,6 +44,28 @@ debian_mirror() {
     printf '%s\n' "$mirror"
 }
 
+# debian SUITE FOLDER ARGUMENT...: apt-get for a suite of Debian, with lists, sources and a cache of its own below the
+# folder; what the system knows and has plays no part.
+debian() {
+    local suite=$1 apt=$2
+    shift 2
+    if [ ! -e "$apt/sources.list" ]; then
+        mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+        : >"$apt/status"
+        printf '%s [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
+            deb "$(debian_mirror)" "$suite" deb-src "$(debian_mirror)" "$suite" >"$apt/sources.list"
+    fi
+    local options=(
+        -o Dir::State="$apt" -o Dir::State::lists="$apt/lists" -o Dir::State::status="$apt/status"
+        -o Dir::Cache="$apt/cache" -o Dir::Etc::sourcelist="$apt/sources.list"
+        -o Dir::Etc::sourceparts=- -o Dir::Etc::preferencesparts=- -o Dir::Etc::preferences=-
+        -o APT::Sandbox::User="$(id -un)" -o APT::Default-Release= -o Acquire::Languages=none
+        -o Acquire::Check-Valid-Until=false # a mirror that lags serves test servers as well
+        -o Debug::NoLocking=1 -qq
+    )
+    apt-get "${options[@]}" "$@"
+}
+
 # unpack_packages SUITE NAME PACKAGE...: the packages and what they depend on, in $SEALWIRE_CACHE/NAME.
 # A finished folder is kept; two runs at once wait for each other.
 unpack_packages() {
@@ -59,20 +81,9 @@ unpack_packages() {
         say "fetching $* from Debian $suite into $root"
         local apt=$SEALWIRE_CACHE/apt-$suite log=$SEALWIRE_CACHE/$name.log
         rm -rf "$root" "$apt"
-        mkdir -p "$root" "$apt/lists/partial" "$apt/cache/archives/partial"
-        : >"$apt/status"
-        printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
-            "$(debian_mirror)" "$suite" >"$apt/sources.list"
-        local options=(
-            -o Dir::State="$apt" -o Dir::State::lists="$apt/lists" -o Dir::State::status="$apt/status"
-            -o Dir::Cache="$apt/cache" -o Dir::Etc::sourcelist="$apt/sources.list"
-            -o Dir::Etc::sourceparts=- -o Dir::Etc::preferencesparts=- -o Dir::Etc::preferences=-
-            -o APT::Sandbox::User="$(id -un)" -o APT::Default-Release= -o Acquire::Languages=none
-            -o Acquire::Check-Valid-Until=false # a mirror that lags serves test servers as well
-            -o Debug::NoLocking=1 -qq
-        )
-        { apt-get "${options[@]}" update &&
-            apt-get "${options[@]}" install -y --no-install-recommends --download-only "$@"; } \
+        mkdir -p "$root"
+        { debian "$suite" "$apt" update &&
+            debian "$suite" "$apt" install -y --no-install-recommends --download-only "$@"; } \
             >"$log" 2>&1 || {
             cat "$log" >&2
             die "could not fetch $* from $suite"
@@ -88,6 +99,33 @@ unpack_packages() {
         touch "$root/complete"
     ) 9>"$SEALWIRE_CACHE/lock" || exit 1
 }
+
+# unpack_source SUITE NAME PACKAGE: the upstream source of a package, in $SEALWIRE_CACHE/NAME.
+unpack_source() {
+    local suite=$1 name=$2 package=$3
+    local root=$SEALWIRE_CACHE/$name
+    [ -e "$root/complete" ] && return
+    mkdir -p "$SEALWIRE_CACHE"
+    (
+        flock 9
+        [ -e "$root/complete" ] && exit
+        say "fetching the source of $package from Debian $suite into $root"
+        local apt=$SEALWIRE_CACHE/apt-source-$suite log=$SEALWIRE_CACHE/$name.log
+        rm -rf "$root" "$apt"
+        mkdir -p "$root"
+        { debian "$suite" "$apt" update && cd "$apt" &&
+            debian "$suite" "$apt" source --download-only --tar-only "$package" &&
+            tar -xf "$apt/$package"_*.orig.tar.* -C "$root" --strip-components=1; } >"$log" 2>&1 || {
+            cat "$log" >&2
+            die "could not fetch the source of $package from $suite"
+        }
+        rm -rf "$apt"
+        touch "$root/complete"
+    ) 9>"$SEALWIRE_CACHE/lock" || exit 1
+}
+
+# The codename of this system's release of Debian.
+debian_release() { sed -n 's/^VERSION_CODENAME=//p' /etc/os-release; }
 
 # run_unpacked NAME PROGRAM ARGUMENT...: a program of an unpacked folder (path below it), through the
 # folder's own dynamic loader, in place of this shell.
@@ -151,46 +189,53 @@ mysqld() { run_unpacked mysql-9.7 usr/sbin/mysqld "$@"; }
 provision_mysql_client() { unpack_packages sid mysql-client-9.7 mysql-client-core; }
 mysql_client() ( run_unpacked mysql-client-9.7 usr/bin/mysql --no-defaults "$@" )
 
-# The KMS emulator, moto, in a virtual environment.
-provision_moto() {
-    [ -e "$SEALWIRE_CACHE/moto/complete" ] && return
+# python_environment NAME PACKAGE...: the packages from PyPI in a virtual environment, $SEALWIRE_CACHE/NAME.
+python_environment() {
+    local name=$1
+    shift
+    local root=$SEALWIRE_CACHE/$name
+    [ -e "$root/complete" ] && return
     mkdir -p "$SEALWIRE_CACHE"
     (
         flock 9
-        [ -e "$SEALWIRE_CACHE/moto/complete" ] && exit
-        say "fetching the KMS emulator (moto) into $SEALWIRE_CACHE/moto"
-        rm -rf "$SEALWIRE_CACHE/moto"
+        [ -e "$root/complete" ] && exit
+        say "fetching $* into $root"
+        rm -rf "$root"
         need_command python3 python3 python3-venv
-        python3 -m venv "$SEALWIRE_CACHE/moto" >/dev/null 2>&1 || {
+        python3 -m venv "$root" >/dev/null 2>&1 || {
             install_packages python3 python3-venv
-            rm -rf "$SEALWIRE_CACHE/moto"
-            python3 -m venv "$SEALWIRE_CACHE/moto" || die "python3 cannot make virtual environments"
+            rm -rf "$root"
+            python3 -m venv "$root" || die "python3 cannot make virtual environments"
         }
-        "$SEALWIRE_CACHE/moto/bin/pip" install --quiet 'moto[server]' >&2 || die "pip could not install moto[server]"
-        touch "$SEALWIRE_CACHE/moto/complete"
-    ) 9>"$SEALWIRE_CACHE/lock-moto" || exit 1
+        "$root/bin/pip" install --quiet "$@" >&2 || die "pip could not install $*"
+        touch "$root/complete"
+    ) 9>"$SEALWIRE_CACHE/lock-$name" || exit 1
 }
 
-# cfn-lint and a parser of Terraform's language, in a virtual environment.
-provision_deploy_tools() {
-    [ -e "$SEALWIRE_CACHE/deploy-tools/complete" ] && return
-    mkdir -p "$SEALWIRE_CACHE"
+# python_source ENVIRONMENT NAME PACKAGE==VERSION: the source that a package has on PyPI, in $SEALWIRE_CACHE/NAME.
+python_source() {
+    local environment=$1 name=$2 package=$3
+    local root=$SEALWIRE_CACHE/$name
+    [ -e "$root/complete" ] && return
     (
         flock 9
-        [ -e "$SEALWIRE_CACHE/deploy-tools/complete" ] && exit
-        say "fetching cfn-lint and python-hcl2 into $SEALWIRE_CACHE/deploy-tools"
-        rm -rf "$SEALWIRE_CACHE/deploy-tools"
-        need_command python3 python3 python3-venv
-        python3 -m venv "$SEALWIRE_CACHE/deploy-tools" >/dev/null 2>&1 || {
-            install_packages python3 python3-venv
-            rm -rf "$SEALWIRE_CACHE/deploy-tools"
-            python3 -m venv "$SEALWIRE_CACHE/deploy-tools" || die "python3 cannot make virtual environments"
-        }
-        "$SEALWIRE_CACHE/deploy-tools/bin/pip" install --quiet cfn-lint python-hcl2 >&2 ||
-            die "pip could not install cfn-lint and python-hcl2"
-        touch "$SEALWIRE_CACHE/deploy-tools/complete"
-    ) 9>"$SEALWIRE_CACHE/lock-deploy-tools" || exit 1
+        [ -e "$root/complete" ] && exit
+        say "fetching the source of $package into $root"
+        rm -rf "$root" "$root.download"
+        mkdir -p "$root"
+        "$SEALWIRE_CACHE/$environment/bin/pip" download --quiet --no-deps --no-binary :all: \
+            --dest "$root.download" "$package" >&2 || die "pip could not download the source of $package"
+        tar -xf "$root.download"/*.tar.gz -C "$root" --strip-components=1 || die "could not unpack $package"
+        rm -rf "$root.download"
+        touch "$root/complete"
+    ) 9>"$SEALWIRE_CACHE/lock-$name" || exit 1
 }
+
+# The KMS emulator, moto.
+provision_moto() { python_environment moto 'moto[server]'; }
+
+# cfn-lint and a parser of Terraform's language.
+provision_deploy_tools() { python_environment deploy-tools cfn-lint python-hcl2; }
 
 # A free loopback port below the range the kernel hands out to clients.
 free_port() {
