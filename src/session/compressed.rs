@@ -43,6 +43,11 @@ impl Compressed {
         &self.stream
     }
 
+    /// The id of the next compressed packet.
+    pub fn sequence(&self) -> u8 {
+        self.sequence
+    }
+
     /// Uncompresses the packet at the front of `raw`, if it is there whole. One at a time, and only when more
     /// is asked for: the sequence id of a command that follows is not that of the answer under way.
     fn next_packet(&mut self) -> Result<bool, Malformed> {

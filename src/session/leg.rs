@@ -197,6 +197,18 @@ impl Leg {
         self.stream.flush().await
     }
 
+    /// To be called behind each result of a command. Servers write what they have then, and within compressed
+    /// packets go on numbering from the compressed packet that is next (`net_flush`); clients rely on that.
+    pub async fn end_result(&mut self) -> io::Result<()> {
+        if matches!(self.stream, Stream::Compressed(_)) && !self.hold {
+            self.flush().await?;
+            if let Stream::Compressed(stream) = &self.stream {
+                self.sequence = stream.sequence();
+            }
+        }
+        Ok(())
+    }
+
     /// Closes the sending half as the other leg's peer did, and leaves the other direction open. TLS says
     /// `close_notify` first: without it OpenSSL would take the connection for broken and send nothing more.
     pub async fn end_output(&mut self) {

@@ -224,6 +224,8 @@ impl Session {
         if relay.response.results_ended != relay.ended {
             relay.ended = relay.response.results_ended;
             relay.opening = None;
+            self.client.end_result().await?;
+            relay.renumber |= self.client.sequence != self.server.sequence;
         }
         relay.response.whole_rows = relay.wants_whole_rows();
         self.client.flush_if_high().await?;

@@ -97,6 +97,16 @@ on_every_server! {
             let row: (String, String) = conn.exec_first("SELECT sealed, plain FROM t", ()).await.unwrap().unwrap();
             assert!(row.0 == value && row.1 == value);
         }
+        // The second result is numbered on from the compressed packets, in all ways that rows pass.
+        for rows in ["SELECT sealed FROM t", "SELECT plain FROM t", "SELECT REPEAT('v', 300000)"] {
+            let statements = format!("{rows}; SELECT 1; DO 1; {rows}; SELECT 'last'");
+            let mut results = conn.query_iter(statements).await.unwrap();
+            assert!(results.collect::<String>().await.unwrap() == [value.as_str()], "{rows}");
+            assert_eq!(results.collect::<u32>().await.unwrap(), [1], "{rows}");
+            assert!(results.collect::<u32>().await.unwrap().is_empty(), "{rows}");
+            assert!(results.collect::<String>().await.unwrap() == [value.as_str()], "{rows}");
+            assert_eq!(results.collect::<String>().await.unwrap(), ["last"], "{rows}");
+        }
         conn.ping().await.unwrap();
         conn.change_user(mysql_async::ChangeUserOpts::default()).await.unwrap();
         let row: Option<u32> = conn.query_first("SELECT 1").await.unwrap();
