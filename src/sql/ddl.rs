@@ -299,14 +299,7 @@ pub(super) fn hides(live: &Live<'_>, n: usize, what: &str) -> Option<Decision> {
             Some(Watched::View) => table.kind != TableKind::Base,
             Some(Watched::Carrier(_)) => true,
         },
-        Found::Absent => {
-            let schema = name.schema.as_deref().or(live.ctx.schema).unwrap_or_default();
-            let table = TableName::new(schema.to_lowercase(), name.name.to_lowercase());
-            let is = |missing: &TableName| {
-                missing.schema.to_lowercase() == table.schema && missing.table.to_lowercase() == table.table
-            };
-            live.ctx.catalog.missing.keys().any(is)
-        }
+        Found::Absent => live.is_missing(&name),
         Found::Unknown(table) => return Some(Decision::Need(vec![table])),
         Found::NoSchema => true,
     };

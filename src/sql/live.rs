@@ -111,6 +111,14 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// Whether the configuration protects a table of this name that the server does not have.
+    pub fn is_missing(&self, name: &QualifiedName) -> bool {
+        let schema = name.schema.as_deref().or(self.ctx.schema).unwrap_or_default().to_lowercase();
+        let table = name.name.to_lowercase();
+        let mut missing = self.ctx.catalog.missing.keys();
+        missing.any(|missing| missing.schema.to_lowercase() == schema && missing.table.to_lowercase() == table)
+    }
+
     /// Why token `n` is watched, if it is a name and is.
     pub fn watched(&self, n: usize) -> Option<&'a Watched> {
         let token = self.token(n)?;

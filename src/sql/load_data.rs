@@ -85,6 +85,10 @@ fn plan(live: &Live<'_>) -> Result<Planned, Refusal> {
     let table = match live.lookup(&name) {
         Found::Table(table) => table,
         Found::Unknown(table) => return Ok(Planned::Need(table)),
+        // A temporary table is in no catalog, and none hides a protected one.
+        Found::Absent if !live.is_missing(&name) && live.mention(name.next..live.len()).is_none() => {
+            return Ok(Planned::Pass);
+        }
         Found::Absent | Found::NoSchema => {
             return Err(refuse("into a table that is not known", into + 2));
         }

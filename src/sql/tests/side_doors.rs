@@ -1,5 +1,6 @@
 use super::{all, refused, verdict, verdict_in};
 use crate::catalog::{Routine, Watched};
+use crate::config::TableName;
 use crate::sql::testing::{context, snapshot};
 use crate::sql::{Outcome, RefusalCode as Code, analyse};
 
@@ -121,6 +122,18 @@ fn settings_pass_where_protected_tables_are_named_like_their_keywords() {
         let refused = matches!(analyse(sql.as_bytes(), &ctx), Outcome::Refuse(r) if r.code == Code::SetSubquery);
         assert!(refused, "{sql}");
     }
+}
+
+#[test]
+fn files_pass_into_tables_that_the_server_does_not_have_unless_they_are_configured() {
+    let mut catalog = snapshot();
+    catalog.tables.insert(TableName::new("crm", "users"), None);
+    let load = b"LOAD DATA LOCAL INFILE 'x' INTO TABLE crm.users";
+    assert!(matches!(analyse(load, &context(&catalog)), Outcome::Pass(_)));
+    let column = b"LOAD DATA LOCAL INFILE 'x' INTO TABLE crm.users (a) SET b = (SELECT email FROM users)";
+    assert!(matches!(analyse(column, &context(&catalog)), Outcome::Refuse(r) if r.code == Code::LoadData));
+    catalog.missing.insert(TableName::new("crm", "users"), "table".to_owned());
+    assert!(matches!(analyse(load, &context(&catalog)), Outcome::Refuse(r) if r.code == Code::LoadData));
 }
 
 #[test]
