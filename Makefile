@@ -1,5 +1,5 @@
 # `make demo` shows what Sealwire does; `make test` proves it. `make` alone lists everything.
-.PHONY: help demo test lint lint-deploy bench fuzz canary servers-start servers-stop clients goal fips
+.PHONY: help demo test lint lint-deploy bench fuzz canary servers-start servers-stop clients suites goal fips
 
 SHELL := /bin/bash
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -46,3 +46,6 @@ goal: ## what share of the statements of Django, Laravel, WordPress and plain CR
 
 clients: ## other people's drivers, directly and through the proxy, compared; ARGS="--server mysql php" runs some
 	tests/clients/run.sh $(ARGS)
+
+suites: ## other people's test suites, directly and through the proxy, test by test; ARGS="--server mysql dbd-mariadb" runs some
+	tests/suites/run.sh $(ARGS)

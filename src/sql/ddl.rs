@@ -6,7 +6,6 @@ use super::lex::TokenKind;
 use super::live::{Found, Live, QualifiedName};
 use super::refusal::RefusalCode;
 use crate::catalog::{TableKind, Watched};
-use crate::config::TableName;
 
 /// Objects whose definition holds statements.
 pub(super) const WITH_BODY: &[&str] = &["procedure", "function", "event", "trigger", "package"];

@@ -146,8 +146,11 @@ class Suite:
             try:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                print(f"{base.name}: not finished after {PATIENCE} s", flush=True)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
         found, seen = {}, collections.Counter()
         for line in outcomes.read_text(errors="backslashreplace").splitlines():
             outcome, test = line.split("\t", 1)
@@ -184,6 +187,7 @@ def meant(suite, server, way, test):
 
 
 def compare(suite, server, ways):
+    """A row for each way, as it ends."""
     folder = OUT / server
     folder.mkdir(parents=True, exist_ok=True)
     base = folder / suite.name
@@ -194,8 +198,9 @@ def compare(suite, server, ways):
     count = collections.Counter(direct.values())
     print(f"      {suite.name:12} {server:11} {took:5.0f} s  directly: {dict(count)}", flush=True)
     if not count["ok"]:
-        return [dict(way="directly", outcome="fail", said="nothing passes directly", direct=count)]
-    again, rows = None, []
+        yield dict(way="directly", outcome="fail", said="nothing passes directly", direct=count)
+        return
+    again = None
     for way in ways:
         began = time.monotonic()
         found, alive = suite.through(server, options, tables if way == "namesakes" else NAMED_BY_NOBODY,
@@ -219,10 +224,9 @@ def compare(suite, server, ways):
         row = dict(way=way, outcome="fail" if said else "pass", said="; ".join(said), direct=count, new=len(new),
                    through=collections.Counter(found.values()), meant=len(known), unsteady=len(unsteady),
                    namesakes=len(tables) if way == "namesakes" else 0)
-        rows.append(row)
         print(f"{row['outcome']:5} {suite.name:12} {server:11} {time.monotonic() - began:5.0f} s  {way}: "
               f"{dict(row['through'])}, {len(known)} meant, {len(unsteady)} unsteady  {row['said']}", flush=True)
-    return rows
+        yield row
 
 
 def summarise():
@@ -250,22 +254,24 @@ def main():
     if unknown := set(arguments.suite) - {suite.name for suite in suites}:
         sys.exit(f"no such suite: {' '.join(sorted(unknown))}")
     OUT.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
     failed = ran = 0
     for suite in suites:
         if arguments.suite and suite.name not in arguments.suite:
             continue
         subprocess.run([suite.script, "--install"], check=True, stdin=subprocess.DEVNULL)
         for server in arguments.server or SERVERS:
+            kept = dict(version=suite.ask("--version"), server=server, rows=[])
             try:
-                rows = compare(suite, server, arguments.way or WAYS)
+                for row in compare(suite, server, arguments.way or WAYS):
+                    kept["rows"].append(row)
+                    (OUT / f"{suite.name}.{server}.json").write_text(json.dumps(kept, indent=1))
+                    summarise()
             except Exception as error:  # one suite's trouble is not another's
-                rows = [dict(way="-", outcome="fail", said=f"{type(error).__name__}: {error}", direct={})]
-                print(f"fail  {suite.name:12} {server:11}  {rows[0]['said']}", flush=True)
-            ran += len(rows)
-            failed += sum(row["outcome"] == "fail" for row in rows)
-            kept = dict(version=suite.ask("--version"), server=server, rows=rows)
-            (OUT / f"{suite.name}.{server}.json").write_text(json.dumps(kept, indent=1))
-            summarise()
+                kept["rows"].append(dict(outcome="fail"))
+                print(f"fail  {suite.name:12} {server:11}  {type(error).__name__}: {error}", flush=True)
+            ran += len(kept["rows"])
+            failed += sum(row["outcome"] == "fail" for row in kept["rows"])
     print(f"{ran - failed} passed, {failed} failed; see {(OUT / 'summary.md').relative_to(ROOT)}")
     sys.exit(1 if failed or not ran else 0)
 
