@@ -71,7 +71,18 @@ impl Scene {
 
 async fn opened(app: &mut Conn, column: &str, id: usize) -> Option<String> {
     let sql = format!("SELECT {column} FROM users WHERE id = {id}");
-    if code(app, &sql).await != "ok" {
+    let mut said = code(app, &sql).await;
+    // The emulator of KMS may not answer in time on a busy machine, which says nothing of the value.
+    for _ in 0..5 {
+        if said != "SW-1911" {
+            break;
+        }
+        said = code(app, &sql).await;
+    }
+    if said != "ok" {
+        // The emulator finds the key by the blob's own words, and denies what it does not find.
+        let refusals = ["SW-1901", "SW-1902", "SW-1904", "SW-1910", "SW-1912"];
+        assert!(refusals.contains(&said.as_str()), "{sql}: {said}");
         return None;
     }
     let value = text_rows(app, &sql).await.remove(0).remove(0);
