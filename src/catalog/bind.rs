@@ -1,7 +1,8 @@
 //! The columns that tell the row apart which a protected value is bound to (`bind:`). Pure.
 
+use super::column::{compares_bytes, holds_wide_characters, sealed_width};
 use super::verify::pads_spaces;
-use super::{Column, Physical, ProtectedColumn, Table, Width};
+use super::{Column, ProtectedColumn, Table, Width};
 use crate::config::{Cipher, EmptyPolicy, KmsMode, Search, TableName};
 use crate::seal::Scope;
 use crate::seal::types::{Integer, IntegerKind, LogicalType};
@@ -25,10 +26,6 @@ pub(crate) fn key_column(table: &TableName, column: &Column) -> Result<Protected
             return Err(format!("is {}; only integers, CHAR, VARCHAR, BINARY and VARBINARY are", column.column_type));
         }
     };
-    let physical = match logical {
-        LogicalType::Binary(_) | LogicalType::Varbinary(_) => Physical::Binary,
-        _ => Physical::Text,
-    };
     if let Some(expression) = &column.generated {
         return Err(format!("is generated ({expression}), so that statements do not say what it holds"));
     }
@@ -38,19 +35,17 @@ pub(crate) fn key_column(table: &TableName, column: &Column) -> Result<Protected
     if column.nullable {
         return Err("may be NULL, which tells no row apart".into());
     }
-    if matches!(column.charset.as_deref(), Some("ucs2" | "utf16" | "utf16le" | "utf32")) {
+    if holds_wide_characters(column) {
         return Err("has a character set that does not hold ASCII as it is".into());
     }
-    if let Some(collation) = column.collation.as_deref()
-        && physical == Physical::Text
-        && !collation.ends_with("_bin")
-        && matches!(logical, LogicalType::Char(_) | LogicalType::Varchar(_))
-    {
+    if !compares_bytes(column) {
         return Err(format!(
-            "has the collation {collation}, under which values that differ are equal, so that a statement does not \
-             say which of them the row holds; give it ascii_bin or utf8mb4_bin"
+            "has the collation {}, under which values that differ are equal, so that a statement does not say which of \
+             them the row holds; give it ascii_bin or utf8mb4_bin",
+            column.collation.as_deref().unwrap_or_default()
         ));
     }
+    let (physical, width) = sealed_width(column);
     Ok(ProtectedColumn {
         table: table.clone(),
         name: column.name.clone(),
@@ -58,7 +53,7 @@ pub(crate) fn key_column(table: &TableName, column: &Column) -> Result<Protected
         mode: KmsMode::Envelope,
         physical,
         charset: column.charset.clone().unwrap_or_else(|| "binary".into()),
-        width: column.width,
+        width,
         empty: EmptyPolicy::Refuse,
         pad: None,
         nullable: false,

@@ -144,14 +144,18 @@ pub(super) fn unfit(column: &Column) -> Option<String> {
             ));
         }
     }
-    match column.charset.as_deref() {
-        // Where an ASCII character is one byte of the same value, stored and sent alike.
-        Some("ucs2" | "utf16" | "utf16le" | "utf32") => Some(format!(
+    holds_wide_characters(column).then(|| {
+        format!(
             "has the character set {}, in which a sealed value does not keep its bytes; use ascii or utf8mb4",
             column.charset.as_deref().unwrap_or_default()
-        )),
-        _ => None,
-    }
+        )
+    })
+}
+
+/// Whether an ASCII character is more than one byte in the column. In all other character sets it is one of the same
+/// value, stored and sent alike.
+pub(super) fn holds_wide_characters(column: &Column) -> bool {
+    matches!(column.charset.as_deref(), Some("ucs2" | "utf16" | "utf16le" | "utf32"))
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ pub fn decode_text(text: &[u8]) -> Result<Vec<u8>, SealError> {
 }
 
 /// `text` without the spaces at its end.
-pub(super) fn without_char_padding(text: &[u8]) -> &[u8] {
+pub fn without_char_padding(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at.saturating_add(1));
     text.get(..end).unwrap_or(text)
 }

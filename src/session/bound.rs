@@ -132,7 +132,7 @@ impl Protected {
                 None => self.plaintext(index, key, payload, execute).ok()??.expose().to_vec(),
             },
             // A text is compared with a number or a date as a number or a date: '7' and '07' both equal 7.
-            _ if !is_string(kind) => return None,
+            _ if !types::is_string(kind.column_type) => return None,
             _ => self.plaintext(index, key, payload, execute).ok()??.expose().to_vec(),
         };
         row_value(&key.column, value)
@@ -281,10 +281,6 @@ fn row_of(param: &SealParam, keys: &RowKeys) -> Result<Option<Row>, ErrPacket> {
         });
     }
     Ok((!values.is_empty()).then(|| Row::of(values)))
-}
-
-fn is_string(kind: ParamType) -> bool {
-    matches!(kind.column_type, types::TINY_BLOB..=types::STRING | types::VARCHAR)
 }
 
 fn row_unknown(column: &ProtectedColumn, key: &ProtectedColumn) -> ErrPacket {

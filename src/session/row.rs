@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::rows::RowFormat;
 use crate::catalog::ProtectedColumn;
 use crate::seal::Row;
+use crate::seal::format::without_char_padding;
 use crate::seal::types::LogicalType;
 use crate::sql::charset::{decode_to_utf8, of_column};
 use crate::sql::{Charset, row_value};
@@ -57,11 +58,10 @@ fn value_of(key: &KeyColumn, bytes: &[u8], format: RowFormat, charset: Option<Ch
             };
             let text = decode_to_utf8(bytes, charset)?;
             // Where spaces at the end are equal to none, they tell no other row.
-            let end = match &key.column.logical {
-                Some(LogicalType::Char(_)) => text.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at + 1),
-                _ => text.len(),
-            };
-            text.get(..end)?.to_vec()
+            match &key.column.logical {
+                Some(LogicalType::Char(_)) => without_char_padding(&text).to_vec(),
+                _ => text.into_owned(),
+            }
         }
         _ => bytes.to_vec(),
     };

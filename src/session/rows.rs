@@ -50,7 +50,7 @@ impl Opening {
         for (index, column) in columns.iter().enumerate() {
             let Some(open) = &column.open else { continue };
             // A result that is NULL throughout may come with the NULL type.
-            if !matches!(types.get(index), Some(&(types::TINY_BLOB..=types::STRING | types::VARCHAR | types::NULL))) {
+            if !types.get(index).is_some_and(|kind| types::is_string(*kind) || *kind == types::NULL) {
                 return None;
             }
             let keys = open.bind.iter().zip(&column.bound).map(|(key, at)| {

@@ -169,6 +169,11 @@ pub mod types {
     pub const VAR_STRING: u8 = 253;
     pub const STRING: u8 = 254;
     pub const GEOMETRY: u8 = 255;
+
+    /// Whether values are character or binary strings, TEXT and BLOB included, with no type of their own beside.
+    pub fn is_string(column_type: u8) -> bool {
+        matches!(column_type, TINY_BLOB..=STRING | VARCHAR)
+    }
 }
 
 #[cfg(test)]

@@ -5,26 +5,15 @@ use mysql_async::prelude::Queryable;
 
 use crate::on_every_server;
 use crate::support::raw::lenenc_string;
-use crate::support::{Account, Backend, Login, Proxy, Raw, Schema, Stage, caps};
+use crate::support::{Account, Login, Proxy, Raw, Schema, Stage, caps, sealed_and_plain};
 
 const INTERACTIVE: u32 = 1 << 10;
 const PLUGIN_AUTH_LENENC_CLIENT_DATA: u32 = 1 << 21;
 const CAN_HANDLE_EXPIRED_PASSWORDS: u32 = 1 << 22;
 
-/// `sealed.email` is protected, `plain.email` is not.
-async fn tables(backend: &Backend) -> (Schema, Proxy) {
-    let schema = Schema::create(backend).await;
-    let mut conn = schema.direct().await;
-    for table in ["sealed", "plain"] {
-        conn.query_drop(format!("CREATE TABLE {table} (id int PRIMARY KEY, email varchar(191), n int)")).await.unwrap();
-    }
-    let proxy = Proxy::builder(&schema).column("sealed", "email", "{}").start();
-    (schema, proxy)
-}
-
 on_every_server! {
     async fn rows_count_as_affected_when_found_or_when_changed(backend: Backend) {
-        let (schema, proxy) = tables(&backend).await;
+        let (schema, proxy) = sealed_and_plain(&backend).await;
         let mut counts = Vec::new();
         for flags in [caps::USUAL, caps::USUAL | caps::FOUND_ROWS] {
             let mut raw = Raw::through(&proxy, &schema, flags).await;
@@ -45,7 +34,7 @@ on_every_server! {
     }
 
     async fn interactive_clients_may_be_idle_for_as_long_as_interactive_timeout(backend: Backend) {
-        let (schema, proxy) = tables(&backend).await;
+        let (schema, proxy) = sealed_and_plain(&backend).await;
         // Nobody else here is interactive.
         schema.direct().await.query_drop("SET GLOBAL interactive_timeout = 28801").await.unwrap();
         for (flags, expected) in [(caps::USUAL, "28800"), (caps::USUAL | INTERACTIVE, "28801")] {
@@ -55,7 +44,7 @@ on_every_server! {
     }
 
     async fn an_expired_password_is_told_as_the_server_tells_it(backend: Backend) {
-        let (schema, proxy) = tables(&backend).await;
+        let (schema, proxy) = sealed_and_plain(&backend).await;
         let mut root = schema.direct().await;
         let user = format!("{}_x", schema.name);
         root.query_drop(format!("CREATE USER {user}@'%' IDENTIFIED BY 'old' PASSWORD EXPIRE")).await.unwrap();
@@ -92,7 +81,7 @@ on_every_server! {
     }
 
     async fn statements_in_one_packet_and_files_need_the_flag(backend: Backend) {
-        let (schema, proxy) = tables(&backend).await;
+        let (schema, proxy) = sealed_and_plain(&backend).await;
         let mut through = Raw::through(&proxy, &schema, caps::USUAL).await;
         let mut directly = Raw::directly(&schema, caps::USUAL).await;
         for text in [

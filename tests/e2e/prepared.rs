@@ -7,22 +7,11 @@ use tokio::io::AsyncWriteExt;
 
 use crate::on_every_server;
 use crate::support::raw::Reply;
-use crate::support::{Backend, Proxy, Raw, Schema, caps};
+use crate::support::{Raw, caps, sealed_and_plain};
 
 const FLAGS: u32 = caps::USUAL | caps::DEPRECATE_EOF;
 /// MariaDB: the statement prepared last.
 const LAST: u32 = u32::MAX;
-
-/// `sealed.email` is protected, `plain.email` is not.
-async fn tables(backend: &Backend) -> (Schema, Proxy) {
-    let schema = Schema::create(backend).await;
-    let mut conn = schema.direct().await;
-    for table in ["sealed", "plain"] {
-        conn.query_drop(format!("CREATE TABLE {table} (id int PRIMARY KEY, email varchar(191), n int)")).await.unwrap();
-    }
-    let proxy = Proxy::builder(&schema).column("sealed", "email", "{}").start();
-    (schema, proxy)
-}
 
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -41,7 +30,7 @@ fn gist(replies: &[Reply]) -> String {
 
 on_every_server! {
     async fn a_statement_may_be_executed_before_its_id_is_known(backend: Backend) {
-        let (schema, proxy) = tables(&backend).await;
+        let (schema, proxy) = sealed_and_plain(&backend).await;
         let mut outcomes = Vec::new();
         for table in ["sealed", "plain"] {
             let mut raw = Raw::through(&proxy, &schema, FLAGS).await;
@@ -75,7 +64,7 @@ on_every_server! {
     }
 
     async fn nulls_are_found_in_every_byte_of_the_bitmap(backend: Backend) {
-        let (schema, proxy) = tables(&backend).await;
+        let (schema, proxy) = sealed_and_plain(&backend).await;
         let mut raw = Raw::through(&proxy, &schema, FLAGS).await;
         let ids: Vec<String> = (1..=20).map(|id| id.to_string()).collect();
         let mut seen = Vec::new();
@@ -96,7 +85,7 @@ on_every_server! {
     }
 
     async fn as_many_parameters_as_the_protocol_has(backend: Backend) {
-        let (schema, proxy) = tables(&backend).await;
+        let (schema, proxy) = sealed_and_plain(&backend).await;
         let mut raw = Raw::through(&proxy, &schema, FLAGS).await;
         let ids: Vec<String> = (1..=32_768).map(|id| id.to_string()).collect();
         for table in ["sealed", "plain"] {
@@ -119,7 +108,7 @@ on_every_server! {
     }
 
     async fn long_data_where_none_belongs(backend: Backend) {
-        let (schema, proxy) = tables(&backend).await;
+        let (schema, proxy) = sealed_and_plain(&backend).await;
         let mut outcomes = Vec::new();
         for table in ["sealed", "plain"] {
             let mut raw = Raw::through(&proxy, &schema, FLAGS).await;
@@ -153,7 +142,7 @@ on_every_server! {
     }
 
     async fn a_table_altered_behind_a_statement_gives_right_values_or_an_error(backend: Backend) {
-        let (schema, proxy) = tables(&backend).await;
+        let (schema, proxy) = sealed_and_plain(&backend).await;
         let mut direct = schema.direct().await;
         let mut raw = Raw::through(&proxy, &schema, FLAGS).await;
         for table in ["sealed", "plain"] {

@@ -38,7 +38,7 @@ pub use client::{Answer, Metadata, answer, code, connect, opts, text_rows};
 pub use kms::{kms_client, moto_endpoint, moto_key};
 pub use login::{Login, Wire};
 pub use private::PrivateServer;
-pub use proxy::{Kms, Proxy, ProxyBuilder};
+pub use proxy::{Kms, Proxy, ProxyBuilder, sealed_and_plain};
 pub use python::python;
 pub use raw::{Raw, caps};
 pub use schema::Schema;

@@ -8,9 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 
-use super::{Account, Schema, client, moto_endpoint};
+use super::{Account, Backend, Schema, client, moto_endpoint};
 
 /// How long the proxy may take to listen, to stop, and to write a log line.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -413,4 +414,17 @@ fn listening_port(line: &str) -> Option<u16> {
     let digits = line.split("listening on ").nth(1)?.split_once(':')?.1;
     let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
     digits.get(..end)?.parse().ok()
+}
+
+/// `sealed.email` is protected, `plain.email` is not.
+pub async fn sealed_and_plain(backend: &Backend) -> (Schema, Proxy) {
+    let schema = Schema::create(backend).await;
+    let mut conn = schema.direct().await;
+    for table in ["sealed", "plain"] {
+        conn.query_drop(format!("CREATE TABLE {table} (id int PRIMARY KEY, email varchar(191), n int)"))
+            .await
+            .expect("the test's tables are made");
+    }
+    let proxy = Proxy::builder(&schema).column("sealed", "email", "{}").start();
+    (schema, proxy)
 }
